@@ -1,0 +1,1 @@
+"""Builds the report from recorded results; reads files only."""
