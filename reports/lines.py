@@ -1,0 +1,111 @@
+"""The lines of drills.jsonl, read: one drill a line, as the run recorded it."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class BadLineError(ValueError):
+    """A line of drills.jsonl that is no drill: no figure of that run can be trusted."""
+
+
+@dataclass(frozen=True)
+class Drill:
+    """What one drill found. Seconds are upper bounds; infinity means: not within the drill."""
+
+    id: str
+    title: str
+    section: str
+    verdict: str
+    reason: str
+    objective: float | None
+    rto: dict[str, float]
+    downtime: dict[str, float]
+    lost: int | None
+    failed: int | None
+    versions: dict[str, str]
+
+    @property
+    def slowest(self) -> float | None:
+        """The RTO of the path that came back last, or None when no path was measured."""
+        return max(self.rto.values(), default=None)
+
+    @property
+    def dark(self) -> float | None:
+        """The downtime of the path that was down longest, or None when none was measured."""
+        return max(self.downtime.values(), default=None)
+
+
+def read(path: Path) -> list[Drill]:
+    """Read every line of ``path``; a missing file is a run without drills.
+
+    Raises:
+        BadLineError: a line is no JSON or lacks the id or the verdict.
+    """
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [_drill(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def _drill(path: Path, number: int, line: str) -> Drill:
+    try:
+        return parse(json.loads(line))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BadLineError(f"{path.name} line {number} is not the record of a drill: {error!r}") from error
+
+
+def parse(raw: dict[str, Any]) -> Drill:
+    """Turn one decoded line into a Drill.
+
+    Raises:
+        KeyError: the id or the verdict is missing.
+    """
+    writes, requests = raw.get("writes") or {}, raw.get("requests") or {}
+    return Drill(
+        id=str(raw["id"]),
+        title=str(raw.get("title") or raw["id"]),
+        section=str(raw.get("section") or ""),
+        verdict=str(raw["verdict"]).lower(),
+        reason=str(raw.get("reason") or ""),
+        objective=_seconds(raw.get("objective_s")),
+        rto=_bounds(raw.get("rto_s")),
+        downtime=_bounds(raw.get("downtime_s")),
+        lost=_count(writes, "lost"),
+        failed=_count(requests, "failed"),
+        versions=_versions(raw),
+    )
+
+
+def _bounds(intervals: dict[str, dict[str, float | None]] | None) -> dict[str, float]:
+    return {path: _upper(interval) for path, interval in (intervals or {}).items()}
+
+
+def _upper(interval: dict[str, float | None]) -> float:
+    high = interval["high"]
+    return math.inf if high is None else float(high)
+
+
+def _seconds(value: float | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def _count(counts: dict[str, int], name: str) -> int | None:
+    return int(counts[name]) if name in counts else None
+
+
+def _versions(raw: dict[str, Any]) -> dict[str, str]:
+    named = {**(raw.get("versions") or {}), **raw}
+    wanted = ("engine", "compose", "postgres")
+    return {
+        key: str(named[name])
+        for key in wanted
+        for name in (key, f"{key}_version", f"{key}_versions")
+        if isinstance(named.get(name), str)
+    }
