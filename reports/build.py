@@ -12,6 +12,7 @@ from reports.configuration import configuration
 RECORD = "drills.jsonl"
 PAGE = "index.html"
 SUMMARY = "summary.md"
+HISTORY = "history.jsonl"
 
 
 class NotBuiltError(RuntimeError):
@@ -56,17 +57,31 @@ def summarise(output: Path) -> Path:
 def _generate(results: Path, output: Path) -> str:
     interpreter = toolchain.node()
     allure = toolchain.allure(interpreter, toolchain.cache())
-    history = output.resolve().parent / "history.jsonl"
+    history = output.resolve().parent / HISTORY
     with tempfile.TemporaryDirectory(prefix="spheroseg-report-") as folder:
-        config = Path(folder) / "allurerc.json"
-        config.write_text(json.dumps(configuration(lines.read(output / RECORD), history)), encoding="utf-8")
-        argv = [str(allure), "generate", "-c", str(config), "-o", f"{folder}/page", str(results.resolve())]
-        said = toolchain.run(interpreter, argv, Path(folder), toolchain.GENERATE_SECONDS, "Allure failed")
-        made = Path(folder) / "page" / PAGE
-        if not made.is_file():
-            # a plugin that fails is no failure to Allure: it exits with 0
-            raise NotBuiltError(f"Allure left no page: {toolchain.gist(said)}")
-        return made.read_text(encoding="utf-8")
+        html, lengthened = _run_allure(interpreter, allure, results.resolve(), output.resolve(), Path(folder))
+        # only a page that stands is a point in history
+        _put(history, lengthened)
+    return html
+
+
+def _run_allure(
+    interpreter: toolchain.Node, allure: Path, results: Path, output: Path, folder: Path
+) -> tuple[str, str]:
+    history, config = folder / HISTORY, folder / "allurerc.json"
+    before = output.parent / HISTORY
+    history.write_text(before.read_text(encoding="utf-8") if before.is_file() else "", encoding="utf-8")
+    beside = [path for path in (output / SUMMARY, output / RECORD) if path.is_file()]
+    config.write_text(
+        json.dumps(configuration(lines.read(output / RECORD), history, beside)), encoding="utf-8"
+    )
+    argv = [str(allure), "generate", "-c", str(config), "-o", f"{folder}/page", str(results)]
+    said = toolchain.run(interpreter, argv, folder, toolchain.GENERATE_SECONDS, "Allure failed")
+    made = folder / "page" / PAGE
+    if not made.is_file():
+        # a plugin that fails is no failure to Allure: it exits with 0
+        raise NotBuiltError(f"Allure left no page: {toolchain.gist(said)}")
+    return made.read_text(encoding="utf-8"), history.read_text(encoding="utf-8")
 
 
 def _put(target: Path, text: str) -> Path:

@@ -15,10 +15,36 @@ if TYPE_CHECKING:
     from reports.lines import Drill
 
 NAME = "SpherosegV4 rollback drills"
+# of the sixteen that Allure draws by itself, those that say something about drills
+CHARTS = [
+    {"type": "currentStatus", "title": "This run"},
+    {"type": "statusDynamics", "title": "The last runs", "limit": 24},
+    {
+        "type": "stabilityDistribution",
+        "title": "Stability by section of the runbook",
+        "groupBy": "feature",
+        "skipStatuses": ["skipped", "unknown"],
+        "threshold": 100,
+    },
+    {
+        "type": "testResultSeverities",
+        "title": "By severity",
+        "levels": ["blocker", "critical", "normal", "minor", "trivial"],
+        "statuses": ["passed", "failed", "broken", "skipped", "unknown"],
+        "includeUnset": False,
+    },
+    {"type": "durationDynamics", "title": "How long the drills take", "limit": 24},
+]
 
 
-def configuration(drills: Sequence[Drill], history: Path) -> dict[str, Any]:
-    """Return the configuration; ``history`` is the file that the next report compares with."""
+def configuration(drills: Sequence[Drill], history: Path, beside: Sequence[Path] = ()) -> dict[str, Any]:
+    """Return the configuration of one report.
+
+    Args:
+        drills: what the run recorded.
+        history: the file that the next report compares with.
+        beside: files of the whole run to put into the page.
+    """
     return {
         "name": NAME,
         "historyPath": str(history),
@@ -27,6 +53,7 @@ def configuration(drills: Sequence[Drill], history: Path) -> dict[str, Any]:
         "performance": metrics.titles(drills),
         "qualityGate": {"rules": metrics.rules(drills)},
         "categories": {"rules": categories()},
+        "globalAttachments": [str(path) for path in beside],
         "plugins": {"awesome": {"options": _page()}},
     }
 
@@ -43,8 +70,10 @@ def _page() -> dict[str, Any]:
         "singleFile": True,
         "theme": "auto",
         "reportLanguage": "en",
-        "groupBy": ["epic", "feature", "story"],
+        # chapter and section of the runbook; below them each leaf is a drill
+        "groupBy": ["epic", "feature"],
         "appendTitlePath": False,
         "sections": ["charts", "timeline"],
+        "charts": CHARTS,
         "timeline": {"minDuration": 0},
     }
