@@ -1,0 +1,228 @@
+"""The `rollback` command: one subcommand a procedure, each of them thin."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from rollback import __version__, lock
+from rollback.console import Speaker
+from rollback.deployment import Deployment
+from rollback.documents.verification import verify as verified
+from rollback.operations import Operations
+from rollback.outcome import Exit, Stop
+from rollback.procedures import application as application_procedure
+from rollback.procedures import recording
+from rollback.release import Shelf
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+__all__ = ["app", "main"]
+
+EXITS = """Exit codes: 0 done, 10 nothing to do, 20 refused by a gate (nothing changed), 30 failed and put back as it
+was, 40 failed and NOT put back, 50 inconclusive, 2 wrong usage."""
+
+app = typer.Typer(
+    name="rollback",
+    help="Put a SpherosegV4 deployment back as a recorded release had it, with proof of every step.\n\n" + EXITS,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+releases = typer.Typer(no_args_is_help=True, help="Record releases that are seen to work, and see what is there.")
+app.add_typer(releases, name="release")
+
+Directory = Annotated[
+    Path, typer.Option("-C", "--directory", help="Checkout of the deployment: the folder with rollback.toml.")
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="One JSON document on standard output; progress on standard error.")
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+PlanOnly = Annotated[bool, typer.Option("--plan", help="Print what would change and why; touch nothing.")]
+HERE = Path()
+
+
+@app.command()
+def application(
+    version: Annotated[str, typer.Argument(help="A recorded release, or `last-good`.")],
+    *,
+    plan: PlanOnly = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    directory: Directory = HERE,
+) -> None:
+    """Put backend, ml and frontend and their environment back as VERSION had them, without stopping users.
+
+    The target starts beside what runs, proves itself, takes over at the edge; then the rest is drained, stopped,
+    kept and replaced. Killed at any point, `rollback resume` goes on and `rollback abort` takes it back.
+    """
+    deployment, speaker = Deployment.load(directory), Speaker(as_json, yes)
+    operations = Operations(deployment, speaker)
+
+    def survey(run: str) -> dict[str, object]:
+        return application_procedure.survey(deployment, version, run)
+
+    if plan:
+        speaker.plan(operations.planned(survey, application_procedure.NAME))
+        return
+    started = time.monotonic()
+    done = operations.carry_out(survey, application_procedure.NAME, speaker.confirm)
+    _report(speaker, done.run, done.summary, started)
+
+
+def _report(speaker: Speaker, run: str, summary: str, started: float) -> None:
+    seconds = round(time.monotonic() - started, 3)
+    speaker.say(f"done in {seconds:.1f} s: {summary} (run {run})")
+    speaker.document(outcome="done", run=run, summary=summary, seconds=seconds, steps=speaker.steps)
+
+
+@app.command()
+def resume(*, plan: PlanOnly = False, as_json: AsJson = False, directory: Directory = HERE) -> None:
+    """Go on with a run that was interrupted; what is done already is not done again."""
+    deployment, speaker = Deployment.load(directory), Speaker(as_json, assume_yes=True)
+    operations = Operations(deployment, speaker)
+    if plan:
+        speaker.plan(operations.open_plan())
+        return
+    started = time.monotonic()
+    done = operations.resume()
+    _report(speaker, done.run, done.summary, started)
+
+
+@app.command()
+def abort(*, plan: PlanOnly = False, as_json: AsJson = False, directory: Directory = HERE) -> None:
+    """Take back a run that was interrupted, newest step first."""
+    deployment, speaker = Deployment.load(directory), Speaker(as_json, assume_yes=True)
+    operations = Operations(deployment, speaker)
+    if plan:
+        speaker.plan(operations.open_plan())
+        return
+    started = time.monotonic()
+    done = operations.abort()
+    _report(speaker, done.run, f"taken back: {done.summary}", started)
+
+
+@app.command()
+def verify(
+    version: Annotated[str | None, typer.Argument(help="What should be running; without it only soundness.")] = None,
+    *,
+    as_json: AsJson = False,
+    directory: Directory = HERE,
+) -> None:
+    """Read every line of the verification checklist from the live system; exit 50 when one is not so."""
+    deployment, speaker = Deployment.load(directory), Speaker(as_json)
+    release = Shelf(deployment).get(version) if version else None
+    lines = verified(deployment, release)
+    speaker.checklist(lines, release=version)
+    if not all(line.ok for line in lines):
+        raise typer.Exit(Exit.INCONCLUSIVE)
+
+
+@app.command()
+def history(*, as_json: AsJson = False, directory: Directory = HERE) -> None:
+    """What was done to this deployment, from the journal; a journal that was tampered with is an error."""
+    deployment, speaker = Deployment.load(directory), Speaker(as_json)
+    entries = Operations(deployment, speaker).journal.entries()
+    for one in entries:
+        what = one.data.get("step") or one.data.get("summary") or one.data.get("version") or ""
+        seen = one.data.get("seen") or one.data.get("reason") or one.data.get("outcome") or ""
+        speaker.say(f"{one.at}  {one.run}  {one.event:8} {what} {seen}".rstrip())
+    if not entries:
+        speaker.say("nothing yet")
+    speaker.document(entries=[one.__dict__ for one in entries])
+
+
+@releases.command("record")
+def release_record(
+    version: Annotated[str, typer.Argument(help="Name of the release, e.g. v4.0.0; also its git tag.")],
+    *,
+    as_json: AsJson = False,
+    directory: Directory = HERE,
+) -> None:
+    """Record what runs now as VERSION, after verifying it; its images are kept from pruning."""
+    deployment, speaker = Deployment.load(directory), Speaker(as_json)
+    operations = Operations(deployment, speaker)
+    with lock.held(operations.lock_file, f"release record {version}"):
+        release = recording.record(deployment, operations.journal, version)
+    speaker.say(f"{version} recorded: {len(release.images)} images, migration {release.migration_head}")
+    speaker.document(release=release.as_json())
+
+
+@releases.command("list")
+def release_list(*, as_json: AsJson = False, directory: Directory = HERE) -> None:
+    """All recorded releases, oldest first, with what would hinder a rollback to each."""
+    deployment, speaker = Deployment.load(directory), Speaker(as_json)
+    found = [(one, recording.readiness(deployment, one)) for one in Shelf(deployment).all()]
+    for release, hindered in found:
+        speaker.say(
+            f"{release.version:20} {release.recorded}  migration {release.migration_head}  {hindered or 'ready'}"
+        )
+    if not found:
+        speaker.say("no release is recorded: `rollback release record VERSION`")
+    speaker.document(releases=[{**one.as_json(), "bad": one.bad, "hindered": why} for one, why in found])
+
+
+@releases.command("show")
+def release_show(version: str, *, as_json: AsJson = False, directory: Directory = HERE) -> None:
+    """One release: images, files by hash, migrations."""
+    deployment, speaker = Deployment.load(directory), Speaker(as_json)
+    release = Shelf(deployment).get(version)
+    speaker.say(f"{release.version}, recorded {release.recorded}, migration {release.migration_head}")
+    speaker.say(f"works with migration {', '.join(release.works_with)}; git {release.commit or 'unknown'}")
+    for role, image in release.images.items():
+        speaker.say(f"  {role:10} {image.id[:19]} {image.name} answers {image.identity}")
+    for group, records in release.files.items():
+        for record in records:
+            speaker.say(f"  {group:12} {record.sha256[:12]} {record.path}")
+    if release.bad:
+        speaker.say(f"  BAD: {release.bad}")
+    speaker.document(release={**release.as_json(), "bad": release.bad})
+
+
+@releases.command("bad")
+def release_bad(
+    version: str,
+    reason: Annotated[str, typer.Option("--reason", help="Shown to whoever tries to roll back to it.")],
+    *,
+    as_json: AsJson = False,
+    directory: Directory = HERE,
+) -> None:
+    """Mark VERSION bad: no rollback chooses it any more."""
+    deployment, speaker = Deployment.load(directory), Speaker(as_json)
+    operations = Operations(deployment, speaker)
+    with lock.held(operations.lock_file, f"release bad {version}"):
+        Shelf(deployment).mark_bad(version, reason)
+        operations.journal.append("-", "bad", version=version, reason=operations.redactor()(reason))
+    speaker.say(f"{version} is marked bad")
+    speaker.document(version=version, bad=reason)
+
+
+@app.callback(invoke_without_command=True)
+def _top(*, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Run the command; an orderly stop becomes one sentence on standard error and its exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        app()
+    except Stop as stop:
+        sys.stderr.write(f"{type(stop).__name__.lower()}: {stop}\n")
+        sys.exit(int(stop.exit))
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(130)

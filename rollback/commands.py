@@ -1,0 +1,152 @@
+"""Argv builders for docker, docker compose and git. Nothing runs here, so they are tested without an engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+__all__ = ["Argv", "Compose"]
+
+Argv = list[str]
+
+
+@dataclass(frozen=True)
+class Compose:
+    """The way the team calls Compose for one deployment.
+
+    The files, profiles and env file are named explicitly, so the result never depends on where the operator
+    stands; what a plain `docker compose up -d` in the checkout makes of the same files is the same.
+    """
+
+    root: Path
+    files: tuple[Path, ...]
+    profiles: tuple[str, ...] = ()
+    project: str | None = None
+    env_file: Path | None = None
+
+    def overlaid(self, *files: Path, env_file: Path | None = None) -> Compose:
+        """The same deployment with more files on top and another interpolation file."""
+        return replace(self, files=(*self.files, *files), env_file=env_file or self.env_file)
+
+    def _base(self) -> Argv:
+        argv = ["docker", "compose", "--project-directory", str(self.root)]
+        for file in self.files:
+            argv += ["-f", str(file)]
+        for profile in self.profiles:
+            argv += ["--profile", profile]
+        if self.project:
+            argv += ["-p", self.project]
+        if self.env_file:
+            argv += ["--env-file", str(self.env_file)]
+        return argv
+
+    def config(self) -> Argv:
+        """The resolved model as JSON, env files included. It holds secrets: never print it."""
+        return [*self._base(), "config", "--format", "json"]
+
+    def config_unresolved(self) -> Argv:
+        """The model with `env_file` entries left as they are written."""
+        return [*self._base(), "config", "--format", "json", "--no-env-resolution"]
+
+    def config_hashes(self) -> Argv:
+        """Each service with the hash by which Compose decides whether a container is up to date."""
+        return [*self._base(), "config", "--hash", "*"]
+
+    def up(self, services: Sequence[str], *, wait_seconds: int | None) -> Argv:
+        """Make exactly these services as the files say: no build, no pull, nothing else touched."""
+        wait = [] if wait_seconds is None else ["--wait", "--wait-timeout", str(wait_seconds)]
+        return [*self._base(), "up", "-d", "--no-deps", "--no-build", "--pull", "never", *wait, *services]
+
+    def run_beside(self, service: str, *, name: str, labels: Mapping[str, str], aliases: bool) -> Argv:
+        """A one-off container of a service: same configuration, own name, no published port.
+
+        Compose leaves one-off containers alone in a plain `up`, unlike a second or an outdated replica.
+        """
+        argv = [*self._base(), "run", "-d", "--no-deps", "--pull", "never", "--name", name]
+        for key, value in labels.items():
+            argv += ["--label", f"{key}={value}"]
+        if aliases:
+            argv.append("--use-aliases")
+        return [*argv, service]
+
+
+def containers(*filters: str) -> Argv:
+    """IDs of all containers, running or not, that match every filter."""
+    argv = ["docker", "ps", "--all", "--no-trunc", "--quiet"]
+    for one in filters:
+        argv += ["--filter", one]
+    return argv
+
+
+def inspect(kind: str, names: Sequence[str]) -> Argv:
+    """The engine's record of containers or images, as JSON."""
+    return ["docker", kind, "inspect", *names]
+
+
+def execute(container: str, command: Sequence[str], *, stdin: bool = False) -> Argv:
+    """Run a command inside a container, never with a terminal (a terminal adds carriage returns)."""
+    return ["docker", "exec", *(["-i"] if stdin else []), container, *command]
+
+
+def logs(container: str, *, tail: int | None = None, since: str | None = None) -> Argv:
+    """The log of a container, with the engine's time stamps."""
+    argv = ["docker", "logs", "--timestamps"]
+    if tail is not None:
+        argv += ["--tail", str(tail)]
+    if since is not None:
+        argv += ["--since", since]
+    return [*argv, container]
+
+
+def stop(names: Sequence[str], *, seconds: int) -> Argv:
+    """Ask containers to finish; the engine kills them after the given seconds."""
+    return ["docker", "stop", "--time", str(seconds), *names]
+
+
+def remove(names: Sequence[str]) -> Argv:
+    """Remove stopped or running containers, never their named volumes."""
+    return ["docker", "rm", "--force", *names]
+
+
+def restart_always(container: str) -> Argv:
+    """Let the engine bring a container back after a crash or a reboot."""
+    return ["docker", "update", "--restart", "unless-stopped", container]
+
+
+def tag(image: str, name: str) -> Argv:
+    """Give an image a name."""
+    return ["docker", "tag", image, name]
+
+
+def untag(name: str) -> Argv:
+    """Take a name from an image; the image goes only with its last name."""
+    return ["docker", "rmi", "--no-prune", name]
+
+
+def commit(container: str, image: str, message: str) -> Argv:
+    """Keep the file system of a container as an image, for the post-mortem."""
+    return ["docker", "commit", "--pause=false", "--message", message, container, image]
+
+
+def diff(container: str) -> Argv:
+    """Files that a container changed since its start."""
+    return ["docker", "diff", container]
+
+
+def build(context: Path, *, name: str, dockerfile: str, args: Mapping[str, str], target: str | None) -> Argv:
+    """Build one image from a folder."""
+    argv = ["docker", "build", "--tag", name, "--file", str(context / dockerfile)]
+    for key, value in args.items():
+        argv += ["--build-arg", f"{key}={value}"]
+    if target:
+        argv += ["--target", target]
+    return [*argv, str(context)]
+
+
+def git(root: Path, *words: str) -> Argv:
+    """Git on the deployment's checkout."""
+    return ["git", "-C", str(root), *words]

@@ -1,0 +1,102 @@
+"""How commands speak: lines and progress for people, one JSON document for machines."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from rollback.outcome import UsageError
+from rollback.runner import reading
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rollback.documents.verification import Line
+    from rollback.plan import Plan, Step
+
+__all__ = ["Speaker"]
+
+_MARKS = {"done": "[green]done[/]", "skipped": "[dim]already so[/]", "failed": "[red]failed[/]", "undone": "taken back"}
+
+
+@dataclass
+class Speaker:
+    """Everything a command says.
+
+    With `as_json` the standard output holds one JSON document and nothing else; progress goes to standard error.
+    """
+
+    as_json: bool
+    assume_yes: bool = False
+    steps: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def _out(self) -> Console:
+        return Console(stderr=self.as_json, highlight=False, soft_wrap=True)
+
+    def say(self, text: str) -> None:
+        """One line for people."""
+        self._out.print(escape(text))
+
+    def document(self, **data: Any) -> None:
+        """The document for machines."""
+        if self.as_json:
+            sys.stdout.write(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+
+    def started(self, step: Step) -> None:
+        """A step begins: shown at once on a terminal, where waiting needs a reason."""
+        if self._out.is_terminal:
+            self._out.print(f"[dim]…[/] {escape(step.name)}", end="\r")
+
+    def ended(self, step: Step, event: str, seconds: float, seen: str) -> None:
+        """A step ended."""
+        self.steps.append({"step": step.name, "event": event, "seconds": seconds, "seen": seen})
+        self._out.print(f"{_MARKS[event]:>10} {seconds:6.2f} s  {escape(step.name)} [dim]{escape(seen)}[/]")
+
+    def plan(self, plan: Plan) -> None:
+        """Print a plan with what holds already; nothing is touched."""
+        table = Table("", "step", "because", "seen now", box=None)
+        rows = [(step, reading(step)) for step in plan.steps]
+        for number, (step, now) in enumerate(rows, start=1):
+            mark = "=" if now.holds else "+"
+            table.add_row(f"{number} {mark}", escape(step.name), escape(step.cause), escape(now.seen[:200]))
+        self._out.print(f"[bold]{escape(plan.procedure)}[/]: {escape(plan.summary)}")
+        self._out.print(table)
+        for note in plan.notes:
+            self._out.print(f"[yellow]note[/] {escape(note)}")
+        self.document(
+            procedure=plan.procedure,
+            summary=plan.summary,
+            notes=plan.notes,
+            steps=[
+                {"step": step.name, "cause": step.cause, "holds": now.holds, "seen": now.seen} for step, now in rows
+            ],
+        )
+
+    def confirm(self, plan: Plan) -> None:
+        """Ask before anything changes, unless --yes was given.
+
+        Raises:
+            UsageError: when nobody is there to ask, or the answer is no.
+        """
+        if self.assume_yes:
+            return
+        self.plan(plan)
+        if not sys.stdin.isatty():
+            raise UsageError("This changes the deployment and nobody is here to confirm.", "say --yes, or --plan")
+        if input("Carry this out? [y/N] ").strip().lower() not in ("y", "yes"):
+            raise UsageError("Not confirmed; nothing was changed.")
+
+    def checklist(self, lines: Sequence[Line], **data: Any) -> None:
+        """The verification table."""
+        table = Table("", "check", "seen", box=None)
+        for line in lines:
+            table.add_row("[green]ok[/]" if line.ok else "[red]no[/]", line.check, escape(line.seen))
+        self._out.print(table)
+        self.document(ok=all(line.ok for line in lines), checks=[asdict(line) for line in lines], **data)

@@ -1,0 +1,1 @@
+"""The database: safety backups and the schema a release can work with."""

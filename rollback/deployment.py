@@ -1,0 +1,229 @@
+"""The live system by role, as rollback.toml names it: containers, images, addresses, answers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from rollback import commands, settings
+from rollback.engine import Engine
+from rollback.outcome import Failed, Refused
+
+__all__ = ["Answer", "Container", "Deployment"]
+
+_ONE_OFF = "com.docker.compose.oneoff"
+_PROJECT = "com.docker.compose.project"
+_SERVICE = "com.docker.compose.service"
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container of the deployment as the engine records it."""
+
+    id: str
+    name: str
+    service: str
+    image: str
+    running: bool
+    health: str | None
+    one_off: bool
+    labels: dict[str, str]
+    ports: dict[str, str]
+    restarts: int
+
+    @classmethod
+    def of(cls, raw: dict[str, Any]) -> Container:
+        """From `docker container inspect`."""
+        labels = raw["Config"].get("Labels") or {}
+        bound = (raw.get("NetworkSettings") or {}).get("Ports") or {}
+        return cls(
+            id=raw["Id"],
+            name=raw["Name"].lstrip("/"),
+            service=labels.get(_SERVICE, ""),
+            image=raw["Image"],
+            running=raw["State"]["Running"] and not raw["State"].get("Restarting", False),
+            health=(raw["State"].get("Health") or {}).get("Status"),
+            one_off=labels.get(_ONE_OFF) == "True",
+            labels=labels,
+            ports={port: _address(where[0]) for port, where in bound.items() if where},
+            restarts=raw.get("RestartCount", 0),
+        )
+
+    @property
+    def config_hash(self) -> str | None:
+        """Compose's hash of the configuration that it was made from."""
+        return self.labels.get("com.docker.compose.config-hash")
+
+    def differences(self, image: str | None, config_hash: str | None) -> list[str]:
+        """What a plain `up` would change on it."""
+        found = [] if self.running else [f"{self.name} is not running"]
+        found += [] if self.image == image else [f"{self.name} runs another image"]
+        return found + ([] if self.config_hash == config_hash else [f"{self.name} has another configuration"])
+
+    @property
+    def well(self) -> bool:
+        """Running, and healthy where it has a health check."""
+        return self.running and self.health in (None, "healthy")
+
+
+def _address(bound: dict[str, str]) -> str:
+    host = bound["HostIp"]
+    return f"{'127.0.0.1' if host in ('', '0.0.0.0', '::') else host}:{bound['HostPort']}"  # noqa: S104 -- compared, not bound
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a service said over HTTP; status 0 when it did not answer."""
+
+    status: int
+    body: str
+
+    @property
+    def version(self) -> str | None:
+        """The `version` of a JSON answer with status 200."""
+        if self.status != 200:  # noqa: PLR2004 -- HTTP
+            return None
+        try:
+            found = json.loads(self.body)["version"]
+        except (ValueError, KeyError, TypeError):
+            return None
+        return str(found)
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One Compose deployment in one checkout.
+
+    Everything it touches is found by the deployment's own project label, so other projects on the same engine
+    are out of reach.
+    """
+
+    root: Path
+    settings: settings.Settings
+    engine: Engine
+
+    @classmethod
+    def load(cls, directory: Path) -> Deployment:
+        """The deployment whose rollback.toml lies in the given folder."""
+        root = directory.resolve()
+        return cls(root, settings.load(root), Engine(root))
+
+    @property
+    def state(self) -> Path:
+        """The folder of releases, journal and runs; private, and ignored by git."""
+        folder = self.root / self.settings.deployment.state
+        if not folder.exists():
+            folder.mkdir(mode=0o700, parents=True)
+            (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+        return folder
+
+    @property
+    def compose(self) -> commands.Compose:
+        """Compose as a plain `docker compose` in the checkout sees it."""
+        table = self.settings.compose
+        files = tuple(self.root / name for name in table.files)
+        return commands.Compose(self.root, files, tuple(table.profiles))
+
+    @cached_property
+    def project(self) -> str:
+        """The Compose project name that the labels carry."""
+        return str(self.config(self.compose)["name"])
+
+    def config(self, compose: commands.Compose) -> dict[str, Any]:
+        """What Compose makes of the files.
+
+        Raises:
+            Refused: when Compose cannot read them: its own message says which file and why.
+        """
+        return self._model(compose.config())
+
+    def config_unresolved(self, compose: commands.Compose) -> dict[str, Any]:
+        """The same with the `env_file` entries of each service still there."""
+        return self._model(compose.config_unresolved())
+
+    def _model(self, argv: commands.Argv) -> dict[str, Any]:
+        result = self.engine.run(argv)
+        if result.code != 0:
+            raise Refused(f"Compose cannot read the configuration: {result.err.strip()}", "mend the Compose files")
+        return json.loads(result.out)  # type: ignore[no-any-return] -- JSON of Compose
+
+    def hashes(self, compose: commands.Compose) -> dict[str, str]:
+        """Compose's configuration hash of each service."""
+        lines = self.engine.ask(compose.config_hashes()).splitlines()
+        return dict(line.split() for line in lines if line.strip())
+
+    def running_state(self, service: str) -> dict[str, Any]:
+        """What runs as a service now: enough to put it back, and to tell what replacing it closes."""
+        containers = self.serving(service)
+        return {
+            "service": service,
+            "containers": [one.id for one in containers],
+            "images": sorted({one.image for one in containers}),
+            "published": sorted({where for one in containers for where in one.ports.values()}),
+        }
+
+    def image_name(self, config: dict[str, Any], service: str) -> str:
+        """The image name that Compose starts a service from."""
+        return str(config["services"][service].get("image") or f"{config['name']}-{service}")
+
+    def containers(self) -> list[Container]:
+        """All containers of the project, stopped ones and one-offs too."""
+        ids = self.engine.ask(commands.containers(f"label={_PROJECT}={self.project}")).split()
+        if not ids:
+            return []
+        raw = self.engine.run(commands.inspect("container", ids))
+        return [Container.of(one) for one in json.loads(raw.out or "[]")]
+
+    def serving(self, service: str) -> list[Container]:
+        """The containers that Compose counts as the service."""
+        return [one for one in self.containers() if one.service == service and not one.one_off]
+
+    def image_id(self, name: str) -> str | None:
+        """The ID of an image, or None where the engine does not have it."""
+        result = self.engine.run(commands.inspect("image", [name]))
+        return str(json.loads(result.out)[0]["Id"]) if result.code == 0 else None
+
+    def edge(self) -> Container:
+        """The running container of the edge.
+
+        Raises:
+            Refused: when it does not run.
+        """
+        name = self.settings.edge.service
+        found = [one for one in self.serving(name) if one.running]
+        if not found:
+            raise Refused(f"The edge service `{name}` is not running.", f"`docker compose up -d {name}`")
+        return found[0]
+
+    def fetch(self, url: str, *headers: str) -> Answer:
+        """Ask over HTTP from inside the edge: from where users' requests will come."""
+        argv = [*self.settings.edge.fetch]
+        for header in headers:
+            argv += ["-H", header]
+        result = self.engine.run(commands.execute(self.edge().id, [*argv, url]), seconds=30)
+        body, _, status = result.out.rpartition("\n")
+        return Answer(int(status) if status.isdigit() else 0, body or result.err.strip())
+
+    def through_edge(self, path: str, *headers: str) -> Answer:
+        """Ask as a user does: the edge's own listener decides who answers."""
+        return self.fetch(f"http://127.0.0.1:{self.settings.edge.http_port}{path}", *headers)
+
+    def sql(self, query: str) -> str:
+        """One value or table from the database, unaligned; the query is our own text, never outside input.
+
+        Raises:
+            Failed: when the database does not run or refuses the query.
+        """
+        table = self.settings.database
+        running = [one for one in self.serving(table.service) if one.running]
+        if not running:
+            raise Failed(f"The database service `{table.service}` is not running.")
+        psql = ["psql", "-X", "-At", "-v", "ON_ERROR_STOP=1", "-U", table.user, "-d", table.name]
+        return self.engine.ask(commands.execute(running[0].id, psql, stdin=True), stdin=query).strip()
+
+    def migrations(self) -> list[str]:
+        """The applied migrations, oldest first."""
+        return self.sql(f"SELECT version FROM {self.settings.database.history} ORDER BY version").split()  # noqa: S608 -- name validated by a pattern

@@ -1,0 +1,1 @@
+"""Documents derived from the live system and the journal."""

@@ -1,0 +1,168 @@
+"""The one door to docker, docker compose and git: everything that is executed is executed here."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rollback.outcome import Failed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from rollback.commands import Argv
+
+__all__ = ["CommandFailed", "Engine", "Result", "wait_until"]
+
+#: Variables that reach the commands. All others stay outside: a SPHEROSEG_VERSION exported in the operator's
+#: shell would win over the env files, and the next `up` from another shell would undo the rollback.
+_PASSED_ON = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TMPDIR", "XDG_RUNTIME_DIR", "SSH_AUTH_SOCK")
+_PASSED_ON_PREFIXES = ("DOCKER_", "BUILDKIT_", "BUILDX_")
+_PROXIES = ("http_proxy", "https_proxy", "no_proxy")
+
+POLL_SECONDS = 0.05
+
+
+class CommandFailed(Failed):
+    """A command ended with another exit code than 0, or not in time."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command answered."""
+
+    code: int
+    out: str
+    err: str
+
+
+def environment(source: Mapping[str, str]) -> dict[str, str]:
+    """The variables that commands may see."""
+    return {
+        key: value
+        for key, value in source.items()
+        if key in _PASSED_ON or key.startswith(_PASSED_ON_PREFIXES) or key.lower() in _PROXIES
+    }
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Runs argv lists in the checkout. Secrets go in through `stdin`, never through the argv."""
+
+    root: Path
+
+    def run(
+        self, argv: Argv, *, stdin: str | None = None, seconds: float = 300, env: Mapping[str, str] | None = None
+    ) -> Result:
+        """Run a command to its end and give back its answer, whatever the exit code.
+
+        Raises:
+            CommandFailed: when it did not end within the given seconds, or could not be started.
+        """
+        try:
+            done = subprocess.run(
+                argv,
+                input=stdin,
+                stdin=subprocess.DEVNULL if stdin is None else None,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=seconds,
+                cwd=self.root,
+                env=environment(os.environ) | dict(env or {}),
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise CommandFailed(f"`{shlex.join(argv)}` did not end within {seconds:g} s.") from None
+        except FileNotFoundError:
+            raise CommandFailed(f"`{argv[0]}` is not installed or not on PATH.", f"install {argv[0]}") from None
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def ask(self, argv: Argv, *, stdin: str | None = None, seconds: float = 300) -> str:
+        """The standard output of a command that must succeed.
+
+        Raises:
+            CommandFailed: with the end of its standard error.
+        """
+        result = self.run(argv, stdin=stdin, seconds=seconds)
+        if result.code != 0:
+            raise CommandFailed(f"`{shlex.join(argv)}` ended with exit code {result.code}: {_tail(result.err)}")
+        return result.out
+
+    def ask_all(self, argvs: Sequence[Argv], *, seconds: float = 300) -> list[str]:
+        """Several commands side by side; the first failure is raised after all have ended."""
+        if not argvs:
+            return []
+        with ThreadPoolExecutor(len(argvs)) as pool:
+            waiting = [pool.submit(self.ask, argv, seconds=seconds) for argv in argvs]
+        return [one.result() for one in waiting]
+
+    def build(self, argv: Argv) -> None:
+        """Build an image; the classic builder where the client has no buildx.
+
+        Raises:
+            CommandFailed: with the whole build log.
+        """
+        classic = self.run(["docker", "buildx", "version"]).code != 0
+        result = self.run(argv, seconds=1800, env={"DOCKER_BUILDKIT": "0"} if classic else None)
+        if result.code != 0:
+            raise CommandFailed(f"the build failed:\n{result.out}{result.err}", "mend the build")
+
+    def save(self, argv: Argv, target: Path, *, both: bool = False, seconds: float = 3600) -> Result:
+        """Run a command with its output written to a file that only the owner reads; `both`: errors too."""
+        handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "wb") as out:
+            done = subprocess.run(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT if both else subprocess.PIPE,
+                timeout=seconds,
+                cwd=self.root,
+                env=environment(os.environ),
+                check=False,
+            )
+            os.fsync(out.fileno())
+        return Result(done.returncode, "", (done.stderr or b"").decode(errors="replace"))
+
+    def feed(self, argv: Argv, source: Path, *, seconds: float = 3600) -> Result:
+        """Run a command with a file as its standard input."""
+        with source.open("rb") as file:
+            done = subprocess.run(
+                argv,
+                stdin=file,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=seconds,
+                cwd=self.root,
+                env=environment(os.environ),
+                check=False,
+            )
+        return Result(done.returncode, done.stdout, done.stderr)
+
+
+def _tail(text: str, lines: int = 5) -> str:
+    return " | ".join(text.strip().splitlines()[-lines:]) or "no message"
+
+
+def wait_until(seen: Callable[[], tuple[bool, str]], *, seconds: float, what: str) -> str:
+    """Poll until the condition holds and return what was seen.
+
+    Raises:
+        Failed: after `seconds`, with the last observation: the sentence an operator needs.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        ok, observation = seen()
+        if ok:
+            return observation
+        if time.monotonic() >= deadline:
+            raise Failed(f"{what} did not come true within {seconds:g} s; last seen: {observation}.")
+        time.sleep(POLL_SECONDS)

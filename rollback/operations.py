@@ -1,0 +1,145 @@
+"""What every mutating command does around its plan: lock, interrupted runs, confirmation, run, outcome."""
+
+from __future__ import annotations
+
+import json
+import secrets as random
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from rollback import lock
+from rollback.journal import Journal
+from rollback.outcome import Failed, NothingToDo, Refused, UsageError
+from rollback.procedures import application
+from rollback.runner import Runner
+from rollback.secrets import Redactor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from rollback.deployment import Deployment
+    from rollback.plan import Plan
+    from rollback.runner import View
+
+__all__ = ["Operations"]
+
+
+class Procedure(Protocol):
+    """How a procedure is found again from the journal."""
+
+    def __call__(self, deployment: Deployment, facts: dict[str, Any]) -> Plan:
+        """The plan from what was surveyed."""
+
+
+#: Every procedure that a journal may name.
+PROCEDURES: dict[str, Procedure] = {application.NAME: application.plan}
+
+
+@dataclass(frozen=True)
+class Operations:
+    """The mutating commands of one deployment."""
+
+    deployment: Deployment
+    view: View
+
+    @property
+    def journal(self) -> Journal:
+        """The deployment's journal."""
+        return Journal(self.deployment.state / "journal.jsonl")
+
+    @property
+    def lock_file(self) -> Path:
+        """The deployment's lock."""
+        return self.deployment.state / "lock"
+
+    def redactor(self) -> Redactor:
+        """Knows the secrets of the checkout and of every recorded release."""
+        names = self.deployment.settings.compose.env_files
+        here = [self.deployment.root / name for name in names]
+        shelf = self.deployment.state / "releases"
+        kept = [folder / "files" / name for folder in shelf.glob("*") for name in names] if shelf.is_dir() else []
+        return Redactor.of([*here, *kept])
+
+    def planned(self, survey: Callable[[str], dict[str, Any]], procedure: str) -> Plan:
+        """The plan of a procedure now; every gate is passed, nothing is changed."""
+        self._no_open_run()
+        return PROCEDURES[procedure](self.deployment, survey(new_run()))
+
+    def carry_out(
+        self, survey: Callable[[str], dict[str, Any]], procedure: str, confirm: Callable[[Plan], None]
+    ) -> Plan:
+        """Survey, plan, confirm and run under the lock.
+
+        Raises:
+            Refused: the lock is held, a run is open, a gate says no.
+            NothingToDo: nothing differs from the target.
+            Failed: see Runner.run.
+        """
+        with lock.held(self.lock_file, procedure):
+            plan = self._planned_or_noted(survey, procedure)
+            confirm(plan)
+            self._runner().run(plan)
+            return plan
+
+    def _planned_or_noted(self, survey: Callable[[str], dict[str, Any]], procedure: str) -> Plan:
+        """A refusal is part of the history too."""
+        run = new_run()
+        try:
+            return self.planned(survey, procedure)
+        except (Refused, NothingToDo) as stop:
+            self.journal.append(run, "stopped", procedure=procedure, reason=self.redactor()(stop.found))
+            raise
+
+    def resume(self) -> Plan:
+        """Go on with the interrupted run."""
+        with lock.held(self.lock_file, "resume"):
+            plan = self._open_plan()
+            self._runner().resume(plan)
+            return plan
+
+    def abort(self) -> Plan:
+        """Take the interrupted run back."""
+        with lock.held(self.lock_file, "abort"):
+            plan = self._open_plan()
+            self._runner().abort(plan)
+            return plan
+
+    def open_plan(self) -> Plan:
+        """The plan of the interrupted run, made again from the journal."""
+        return self._open_plan()
+
+    def _runner(self) -> Runner:
+        return Runner(self.journal, self.view, self.redactor())
+
+    def _no_open_run(self) -> None:
+        run = self.journal.unfinished()
+        if run is not None:
+            raise Refused(
+                f"The run {run} ({self._begin(run)['summary']}) was interrupted.",
+                "`rollback resume` goes on with it, `rollback abort` takes it back",
+            )
+
+    def _begin(self, run: str) -> dict[str, Any]:
+        return next(entry.data for entry in self.journal.of(run) if entry.event == "begin")
+
+    def _open_plan(self) -> Plan:
+        run = self.journal.unfinished()
+        if run is None:
+            raise NothingToDo("No run is interrupted.")
+        begin = self._begin(run)
+        if begin["procedure"] not in PROCEDURES:
+            raise Failed(f"The journal names the procedure {begin['procedure']}, which this version does not know.")
+        return PROCEDURES[begin["procedure"]](self.deployment, begin["arguments"])
+
+
+def new_run() -> str:
+    """A run id: UTC time and a few random letters; safe in container names, sortable."""
+    return datetime.now(UTC).strftime("%y%m%d%H%M%S") + random.token_hex(2)
+
+
+def must_be_json(facts: dict[str, Any]) -> None:
+    """Facts have to survive a kill in the journal."""
+    if json.loads(json.dumps(facts)) != facts:
+        raise UsageError("facts are not plain JSON")

@@ -1,0 +1,69 @@
+"""How a command ends: exit codes, and the exceptions that carry them to the person on call."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+__all__ = ["Exit", "Failed", "NothingToDo", "Refused", "Stop", "UsageError"]
+
+
+class Exit(IntEnum):
+    """The exit codes of every `rollback` command."""
+
+    DONE = 0
+    USAGE = 2
+    NOTHING_TO_DO = 10
+    REFUSED = 20
+    PUT_BACK = 30
+    NOT_PUT_BACK = 40
+    INCONCLUSIVE = 50
+
+
+class Stop(Exception):  # noqa: N818 -- ends a command in an orderly way; not every stop is an error
+    """An orderly end: what was found, and what to do next.
+
+    Attributes:
+        found: one sentence with the object, the measured value and the limit.
+        next_step: what the operator does now; may be empty.
+        exit: the exit code of the command.
+    """
+
+    exit = Exit.NOT_PUT_BACK
+
+    def __init__(self, found: str, next_step: str = "") -> None:
+        super().__init__(found)
+        self.found = found
+        self.next_step = next_step
+
+    def __str__(self) -> str:
+        return f"{self.found} Next: {self.next_step}" if self.next_step else self.found
+
+
+class UsageError(Stop):
+    """The words of the command or rollback.toml are wrong; nothing was read or changed."""
+
+    exit = Exit.USAGE
+
+
+class NothingToDo(Stop):
+    """The world is already as asked for."""
+
+    exit = Exit.NOTHING_TO_DO
+
+
+class Refused(Stop):
+    """A gate said no; nothing was changed."""
+
+    exit = Exit.REFUSED
+
+
+class Failed(Stop):
+    """A step did not reach its postcondition.
+
+    Attributes:
+        exit: PUT_BACK when everything was taken back, NOT_PUT_BACK when it was not.
+    """
+
+    def __init__(self, found: str, next_step: str = "", *, exit_code: Exit = Exit.NOT_PUT_BACK) -> None:
+        super().__init__(found, next_step)
+        self.exit = exit_code

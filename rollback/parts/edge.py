@@ -1,0 +1,154 @@
+"""The edge as a part: which containers serve, switched by an nginx reload that is proven and not believed.
+
+A reload that returns 0 has proven nothing (a port in use, a file the container does not see). So each switch
+writes a generation marker that the edge itself must answer on the listener that users reach, and the workers of
+the generation before are watched until they have finished their requests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rollback import commands
+from rollback.engine import wait_until
+from rollback.outcome import Failed
+from rollback.parts import files
+from rollback.plan import Reading
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rollback.deployment import Deployment
+
+__all__ = ["Edge", "Route", "upstreams"]
+
+MARKER_HOST = "generation.rollback.invalid"
+SWITCH_SECONDS = 15
+
+#: Worker processes with their titles, read from /proc: nginx images have no `ps`.
+_WORKERS = "for p in /proc/[0-9]*; do tr '\\0' ' ' 2>/dev/null < $p/cmdline && echo \" ${p#/proc/}\"; done"
+
+
+@dataclass(frozen=True)
+class Route:
+    """One nginx upstream: its name, the server that answers, and one that still has the assets of before."""
+
+    upstream: str
+    server: str
+    backup: str | None = None
+
+    def line(self) -> str:
+        """As nginx reads it."""
+        backup = f" server {self.backup} backup;" if self.backup else ""
+        return f"upstream {self.upstream} {{ server {self.server};{backup} }}\n"
+
+
+def upstreams(routes: list[Route], generation: str, port: int) -> str:
+    """The whole upstream file."""
+    return (
+        "# Written by rollback: which containers serve, and the generation that proves it.\n"
+        + "".join(route.line() for route in routes)
+        + f"server {{ listen {port}; server_name {MARKER_HOST}; location / {{ default_type text/plain; "
+        + f'return 200 "{generation}\\n"; }} }}\n'
+    )
+
+
+@dataclass(frozen=True)
+class Edge:
+    """The nginx of one deployment."""
+
+    deployment: Deployment
+
+    @property
+    def file(self) -> Path:
+        """The upstream file on the host."""
+        return self.deployment.root / self.deployment.settings.edge.upstream_file
+
+    def routes(self, servers: dict[str, str], backups: dict[str, str]) -> list[Route]:
+        """Upstreams of all roles that users reach, each to `servers[role]` or else to its Compose service."""
+        table = self.deployment.settings.services
+        return [
+            Route(
+                service.upstream,
+                f"{servers.get(role, service.service)}:{service.port}",
+                f"{backups[role]}:{service.port}" if role in backups else None,
+            )
+            for role, service in table.items()
+            if service.upstream
+        ]
+
+    def content(self, generation: str, servers: dict[str, str], backups: dict[str, str]) -> str:
+        """The upstream file for these servers."""
+        return upstreams(self.routes(servers, backups), generation, self.deployment.settings.edge.http_port)
+
+    def generation(self) -> str:
+        """The generation that the edge answers now; empty when it does not answer."""
+        answer = self.deployment.through_edge("/", f"Host: {MARKER_HOST}")
+        return answer.body.strip() if answer.status == 200 else ""  # noqa: PLR2004 -- HTTP
+
+    def reading(self, generation: str) -> Reading:
+        """Whether the edge answers with this generation."""
+        running = [one for one in self.deployment.serving(self.deployment.settings.edge.service) if one.running]
+        if not running:
+            return Reading(holds=False, seen="the edge is not running")
+        seen = self.generation()
+        return Reading(seen == generation, f"the edge answers generation {seen or '(none)'}")
+
+    def switch(self, generation: str, content: str) -> None:
+        """Put an upstream file into force; on any failure the file of before is put back.
+
+        Raises:
+            Failed: nginx refused the file, or accepted it and did not apply it.
+        """
+        before = self.file.read_text(encoding="utf-8")
+        files.write(self.file, content)
+        try:
+            self._apply()
+            wait_until(
+                lambda: ((now := self.reading(generation)).holds, now.seen),
+                seconds=SWITCH_SECONDS,
+                what=f"the switch of the edge to generation {generation}",
+            )
+        except Failed:
+            files.write(self.file, before)
+            raise
+
+    def _apply(self) -> None:
+        table = self.deployment.settings
+        running = [one for one in self.deployment.serving(table.edge.service) if one.running]
+        if not running:
+            up = self.deployment.compose.up([table.edge.service], wait_seconds=table.timing.healthy)
+            self.deployment.engine.ask(up)
+            return
+        self.deployment.engine.ask(commands.execute(running[0].id, table.edge.test))
+        old = self._workers(running[0].id)
+        self.deployment.engine.ask(commands.execute(running[0].id, table.edge.reload))
+        wait_until(
+            lambda: (not (left := old & self._workers(running[0].id)), f"old workers {sorted(left)} accept requests"),
+            seconds=SWITCH_SECONDS,
+            what="the change of the edge's workers",
+        )
+
+    def _workers(self, container: str, title: str = "nginx: worker process ") -> set[str]:
+        """PIDs of workers that accept connections, or of those with another title."""
+        result = self.deployment.engine.run(commands.execute(container, ["sh", "-c", _WORKERS]))
+        lines = [line for line in result.out.splitlines() if line.startswith(title)]
+        wanted = [line for line in lines if ("shutting down" in line) == ("shutting down" in title)]
+        return {line.split()[-1] for line in wanted}
+
+    def draining(self) -> Reading:
+        """Whether all workers of earlier generations have finished."""
+        left = self._workers(self.deployment.edge().id, "nginx: worker process is shutting down")
+        return Reading(not left, f"{len(left)} old worker(s) still have requests")
+
+    def drain(self) -> None:
+        """Wait until no worker of an earlier generation has requests left.
+
+        Raises:
+            Failed: when they did not finish within edge.drain_seconds (and a margin of 5 s).
+        """
+        seconds = self.deployment.settings.edge.drain_seconds + 5
+        wait_until(
+            lambda: ((now := self.draining()).holds, now.seen), seconds=seconds, what="the end of requests in flight"
+        )

@@ -1,0 +1,128 @@
+"""Files as parts: captured byte for byte with mode and owner, put back by rename in the same folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rollback.outcome import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["FileRecord", "capture", "differing", "restore", "sha256", "verify_store"]
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """One recorded file: path in the checkout, content hash, permission bits and owner."""
+
+    path: str
+    sha256: str
+    mode: int
+    uid: int
+    gid: int
+
+    def as_json(self) -> dict[str, str | int]:
+        """For the manifest."""
+        return asdict(self)
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's content, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def listed(root: Path, names: Iterable[str]) -> list[str]:
+    """The files behind names of files and folders, as sorted paths in the checkout; absent names are absent."""
+    found: set[str] = set()
+    for name in names:
+        path = root / name
+        inside = path.rglob("*") if path.is_dir() else [path]
+        found |= {str(one.relative_to(root)) for one in inside if one.is_file()}
+    return sorted(found)
+
+
+def _record(root: Path, name: str) -> FileRecord:
+    stat = (root / name).stat()
+    return FileRecord(name, sha256(root / name), stat.st_mode & 0o7777, stat.st_uid, stat.st_gid)
+
+
+def capture(root: Path, names: Iterable[str], store: Path) -> list[FileRecord]:
+    """Copy files into the store, private to the owner, and return their records."""
+    records = []
+    for name in listed(root, names):
+        kept = store / name
+        kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        shutil.copyfile(root / name, kept)
+        kept.chmod(0o600)
+        records.append(_record(root, name))
+    return records
+
+
+def verify_store(records: Iterable[FileRecord], store: Path) -> None:
+    """Prove that the kept copies are what was recorded.
+
+    Raises:
+        Refused: naming the first copy that is missing or changed.
+    """
+    for record in records:
+        kept = store / record.path
+        if not kept.is_file() or sha256(kept) != record.sha256:
+            what = "changed" if kept.is_file() else "missing"
+            raise Refused(f"The recorded copy of {record.path} in {store} is {what}.", "choose another release")
+
+
+def differing(root: Path, records: Iterable[FileRecord]) -> list[str]:
+    """The paths whose content or permission bits in the checkout are not as recorded."""
+    return [one.path for one in records if not _is_as_recorded(root, one)]
+
+
+def _is_as_recorded(root: Path, record: FileRecord) -> bool:
+    path = root / record.path
+    if not path.is_file():
+        return False
+    now = _record(root, record.path)
+    return (now.sha256, now.mode) == (record.sha256, record.mode)
+
+
+def restore(root: Path, records: Iterable[FileRecord], store: Path) -> None:
+    """Put the recorded files back, each by an atomic rename; content, mode and, as root, the owner."""
+    for record in records:
+        _restore_one(root / record.path, store / record.path, record)
+
+
+def _restore_one(target: Path, kept: Path, record: FileRecord) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.rollback")
+    shutil.copyfile(kept, temporary)
+    temporary.chmod(record.mode)
+    if os.geteuid() == 0:
+        os.chown(temporary, record.uid, record.gid)
+    replace(temporary, target)
+
+
+def replace(temporary: Path, target: Path) -> None:
+    """Rename into place, on the disk when it returns."""
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.replace(target)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def write(target: Path, content: str, mode: int | None = None) -> None:
+    """Write a file atomically, keeping the permission bits of the one it replaces."""
+    bits = mode if mode is not None else (target.stat().st_mode & 0o7777 if target.exists() else 0o644)
+    temporary = target.with_name(f".{target.name}.rollback")
+    temporary.write_text(content, encoding="utf-8")
+    temporary.chmod(bits)
+    replace(temporary, target)

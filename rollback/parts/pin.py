@@ -1,0 +1,126 @@
+"""The pin: the env files of a release and the image names that Compose resolves from them.
+
+No override file and no exported variable: a rollback by those is undone by the next plain `up`. The env files are
+the release's own and each image name that they lead to is moved to the recorded image, so whatever Compose makes
+of the checkout afterwards is the target.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rollback import commands
+from rollback.documents.verification import identities
+from rollback.parts import files
+from rollback.parts.standin import overlay_text, release_compose
+from rollback.plan import Reading
+
+if TYPE_CHECKING:
+    from rollback.deployment import Deployment
+    from rollback.documents.preflight import Preflight
+    from rollback.release import Release
+
+__all__ = ["Pin"]
+
+
+@dataclass(frozen=True)
+class Pin:
+    """The pin of one release on one deployment."""
+
+    deployment: Deployment
+    release: Release
+
+    def names(self) -> dict[str, str]:
+        """The image name of each role as Compose resolves it with the release's env files."""
+        config = self.deployment.config(release_compose(self.deployment, self.release))
+        return {role: self.deployment.image_name(config, one.service) for role, one in self.release.images.items()}
+
+    def changed_roles(self) -> list[str]:
+        """Roles whose running containers are not what the release's files and images would make."""
+        hashes = self._target_hashes()
+        return [role for role in self.release.images if not self._is_target(role, hashes)]
+
+    def _target_hashes(self) -> dict[str, str]:
+        """Compose's hashes with the release's env files, which need not be in the checkout yet."""
+        path = self.release.folder / ".hash.yml"
+        names = self.names()
+        path.write_text(overlay_text(self.deployment, self.release, names), encoding="utf-8")
+        try:
+            return self.deployment.hashes(release_compose(self.deployment, self.release, path))
+        finally:
+            path.unlink()
+
+    def _is_target(self, role: str, hashes: dict[str, str]) -> bool:
+        record = self.release.images[role]
+        running = self.deployment.serving(record.service)
+        return bool(running) and all(
+            one.well and one.image == record.id and one.config_hash == hashes.get(record.service) for one in running
+        )
+
+    def reading(self) -> Reading:
+        """Whether the checkout's env files and the image names are the release's."""
+        wrong = [f"{path} differs" for path in files.differing(self.deployment.root, self._environment())]
+        for role, name in self.names().items():
+            if self.deployment.image_id(name) != self._image(role):
+                wrong.append(f"{name} is another image")
+        return Reading(not wrong, "; ".join(wrong) or f"env files and image names as in {self.release.version}")
+
+    def _environment(self) -> list[files.FileRecord]:
+        return self.release.files["environment"]
+
+    def _image(self, role: str) -> str | None:
+        return self.deployment.image_id(self.release.images[role].kept_as)
+
+    def put(self) -> None:
+        """Put the env files back and move the image names."""
+        names = self.names()
+        files.restore(self.deployment.root, self._environment(), self.release.store)
+        for role, name in names.items():
+            self.deployment.engine.ask(commands.tag(self.release.images[role].kept_as, name))
+
+    def take_back(self, preflight: Preflight, before: dict[str, Any], names: dict[str, str | None]) -> None:
+        """Undo `put` and have Compose run what ran before, healthy or not.
+
+        Args:
+            preflight: holds the env files as they were.
+            before: by role, what ran; decides which services are started again.
+            names: every image name that was moved, and the image it had; None where it had none.
+        """
+        preflight.restore_files([one.path for one in self._environment()])
+        for name, image in names.items():
+            if image is None and self.deployment.image_id(name):
+                self.deployment.engine.ask(commands.untag(name))
+            elif image is not None:
+                self.deployment.engine.ask(commands.tag(image, name))
+        if before:
+            services = [one["service"] for one in before.values()]
+            self.deployment.engine.ask(self.deployment.compose.up(services, wait_seconds=None))
+
+    def settled(self) -> Reading:
+        """Whether a plain `docker compose up -d` would change nothing of the released services."""
+        pinned = self.reading()
+        if not pinned.holds:
+            return pinned
+        hashes = self.deployment.hashes(self.deployment.compose)
+        wrong = []
+        for role, record in self.release.images.items():
+            running = self.deployment.serving(record.service)
+            wrong += [] if running else [f"{record.service} has no container"]
+            for one in running:
+                wrong += one.differences(self._image(role), hashes.get(record.service))
+        return Reading(not wrong, "; ".join(wrong) or "containers, image names and env files agree")
+
+    def proven(self) -> Reading:
+        """Whether Compose's own containers answer with the release's identity."""
+        now = identities(self.deployment)
+        wrong = [
+            f"{role} answers {now.get(role) or 'nothing'}"
+            for role, record in self.release.images.items()
+            if now.get(role) != record.identity
+        ]
+        return Reading(not wrong, "; ".join(wrong) or f"all answer as {self.release.version}")
+
+    def up(self, services: list[str], seconds: int) -> None:
+        """Let Compose make the services as the checkout now says, and wait until they are healthy."""
+        self.deployment.engine.ask(self.deployment.compose.up(services, wait_seconds=seconds), seconds=seconds + 60)

@@ -1,0 +1,172 @@
+"""Stand-ins: one-off containers of the target release that run, and then serve, beside the current ones.
+
+A stand-in has the image and the env files that the release recorded. It publishes no port and has a name of
+its own, so a fixed container name or a published port of its service is no obstacle; and Compose leaves
+one-off containers alone, so a plain `up` by somebody else in the meantime does not take the users' servers.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rollback import commands
+from rollback.engine import wait_until
+from rollback.outcome import Refused, Stop
+from rollback.parts.images import safe
+from rollback.plan import Reading
+
+if TYPE_CHECKING:
+    from rollback.deployment import Container, Deployment
+    from rollback.release import Release
+
+__all__ = ["StandIns", "release_compose"]
+
+LABEL = "rollback.run"
+_OK = 200
+_LOG_LINES = 15
+
+
+def release_compose(deployment: Deployment, release: Release, overlay: Path | None = None) -> commands.Compose:
+    """Compose as it would be with the env files of a release, without touching those of the checkout."""
+    kept = release.store / ".env"
+    extra = [overlay] if overlay else []
+    return deployment.compose.overlaid(*extra, env_file=kept if kept.is_file() else None)
+
+
+def overlay_text(deployment: Deployment, release: Release, images: dict[str, str]) -> str:
+    """A Compose overlay: image and recorded env files for the services of the given roles."""
+    unresolved = deployment.config_unresolved(release_compose(deployment, release))
+    lines = ["services:"]
+    for role, image in images.items():
+        service = release.images[role].service
+        lines += [f"  {json.dumps(service)}:", f"    image: {json.dumps(image)}"]
+        entries = unresolved["services"][service].get("env_file") or []
+        if entries:
+            lines.append("    env_file: !override")
+        for entry in entries:
+            path = _recorded(deployment, release, Path(entry["path"]))
+            lines += [f"      - path: {json.dumps(str(path))}", f"        required: {json.dumps(entry['required'])}"]
+    return "\n".join(lines) + "\n"
+
+
+def _recorded(deployment: Deployment, release: Release, path: Path) -> Path:
+    if path.is_relative_to(deployment.root):
+        kept = release.store / path.relative_to(deployment.root)
+        if kept.is_file():
+            return kept
+    return path
+
+
+@dataclass(frozen=True)
+class StandIns:
+    """The stand-ins of one run."""
+
+    deployment: Deployment
+    release: Release
+    run: str
+    roles: tuple[str, ...]
+    folder: Path
+
+    def name(self, role: str) -> str:
+        """The container's name, which nginx resolves."""
+        return f"{self.deployment.project}-{safe(self.release.images[role].service)}-{self.run}"
+
+    def names(self) -> dict[str, str]:
+        """By role."""
+        return {role: self.name(role) for role in self.roles}
+
+    def found(self) -> dict[str, Container]:
+        """Those that exist, by name."""
+        return {one.name: one for one in self.deployment.containers() if one.labels.get(LABEL) == self.run}
+
+    def running(self) -> Reading:
+        """Whether all run."""
+        up = {name for name, one in self.found().items() if one.running}
+        lost = sorted(set(self.names().values()) - up)
+        return Reading(not lost, f"not running: {', '.join(lost)}" if lost else f"{len(up)} running")
+
+    def start(self) -> None:
+        """Start all that do not run, side by side."""
+        overlay = self._overlay()
+        compose = release_compose(self.deployment, self.release, overlay)
+        dead = [name for name, one in self.found().items() if not one.running]
+        if dead:
+            self.deployment.engine.ask(commands.remove(dead))
+        missing = [role for role in self.roles if self.name(role) not in self.found()]
+        self.deployment.engine.ask_all([self._argv(compose, role) for role in missing])
+
+    def _argv(self, compose: commands.Compose, role: str) -> commands.Argv:
+        service = self.deployment.settings.services[role]
+        return compose.run_beside(
+            service.service, name=self.name(role), labels={LABEL: self.run}, aliases=service.upstream is None
+        )
+
+    def _overlay(self) -> Path:
+        path = self.folder / "standins.yml"
+        images = {role: self.release.images[role].kept_as for role in self.roles}
+        path.write_text(overlay_text(self.deployment, self.release, images), encoding="utf-8")
+        path.chmod(0o600)
+        return path
+
+    def proven(self) -> Reading:
+        """Whether every stand-in answers with the release's own identity and is healthy."""
+        seen = [self._one(role) for role in self.roles]
+        wrong = [text for ok, text in seen if not ok]
+        return Reading(not wrong, "; ".join(wrong or [text for _, text in seen]))
+
+    def _one(self, role: str) -> tuple[bool, str]:
+        service, wanted = self.deployment.settings.services[role], self.release.images[role].identity
+        base = f"http://{self.name(role)}:{service.port}"
+        version = self.deployment.fetch(base + service.version)
+        if version.version != wanted:
+            return False, f"{role} answers {version.version or version.body[:120] or 'nothing'} instead of {wanted}"
+        health = self.deployment.fetch(base + service.health)
+        return health.status == _OK, f"{role} {wanted} health {health.status}"
+
+    def prove(self) -> None:
+        """Wait until all are proven, then let the engine restart them if the host fails now.
+
+        Raises:
+            Refused: with the last answer and the end of the log of what did not come up.
+        """
+        seconds = self.deployment.settings.timing.healthy
+        try:
+            wait_until(self._proven_or_dead, seconds=seconds, what=f"{self.release.version} healthy beside")
+        except Stop as stop:
+            raise Refused(f"{stop.found} {self._logs()}", "choose another release; nothing was changed") from stop
+        for name in self.names().values():
+            self.deployment.engine.ask(commands.restart_always(name))
+
+    def _proven_or_dead(self) -> tuple[bool, str]:
+        alive = self.running()
+        if not alive.holds:
+            raise Refused(f"{self.release.version} does not stay up beside the current release: {alive.seen}.")
+        now = self.proven()
+        return now.holds, now.seen
+
+    def _logs(self) -> str:
+        texts = []
+        for role in self.roles:
+            ok, _ = self._one(role)
+            if not ok:
+                result = self.deployment.engine.run(commands.logs(self.name(role), tail=_LOG_LINES))
+                texts.append(f"Last lines of {self.name(role)}: {(result.out + result.err).strip()}")
+        return " ".join(texts)
+
+    def gone(self) -> Reading:
+        """Whether none is left."""
+        left = sorted(self.found())
+        return Reading(not left, f"left: {', '.join(left)}" if left else "no stand-in is left")
+
+    def remove(self) -> None:
+        """Let them finish what they have, keep their logs, remove them."""
+        names = sorted(self.found())
+        if not names:
+            return
+        self.deployment.engine.ask(commands.stop(names, seconds=self.deployment.settings.timing.stop))
+        for name in names:
+            self.deployment.engine.save(commands.logs(name), self.folder / f"{name}.log", both=True)
+        self.deployment.engine.ask(commands.remove(names))

@@ -1,0 +1,60 @@
+"""Recording a release: only what is seen to work is kept as something to go back to."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from rollback.database import compatibility
+from rollback.documents.verification import identities, verify
+from rollback.outcome import Refused, Stop
+from rollback.parts.rebuild import Rebuild
+from rollback.release import Shelf
+
+if TYPE_CHECKING:
+    from rollback.deployment import Deployment
+    from rollback.journal import Journal
+    from rollback.release import Release
+
+__all__ = ["readiness", "record"]
+
+
+def record(deployment: Deployment, journal: Journal, version: str) -> Release:
+    """Verify what runs and record it.
+
+    Raises:
+        Refused: when a check of the verification fails, a service does not say its version, or the version is
+            taken.
+    """
+    bad = [f"{line.check}: {line.seen}" for line in verify(deployment, None) if not line.ok]
+    if bad:
+        raise Refused(f"What runs is not sound and is not recorded. {'; '.join(bad)}.", "mend it and record again")
+    named = identities(deployment)
+    silent = [role for role, identity in named.items() if not identity]
+    if silent:
+        raise Refused(f"{', '.join(silent)} do not say their version.", "see `version` in rollback.toml")
+    release = Shelf(deployment).record(version, named, _works_with(deployment))
+    journal.append("-", "release", version=version, images={role: one.id for role, one in release.images.items()})
+    return release
+
+
+def _works_with(deployment: Deployment) -> list[str]:
+    """The migration heads that a service states beside its version; empty when none does."""
+    for service in deployment.settings.services.values():
+        if service.upstream:
+            answer = deployment.through_edge(service.version)
+            stated = json.loads(answer.body).get("schema_heads") if answer.version else None
+            if stated:
+                return [str(one) for one in stated]
+    return []
+
+
+def readiness(deployment: Deployment, release: Release) -> str | None:
+    """What would hinder a rollback to this release now; None when nothing is seen."""
+    try:
+        Shelf(deployment).good(release.version)
+        Rebuild(deployment, release.version).possible()
+        compatibility.check(release, deployment.migrations())
+    except Stop as stop:
+        return stop.found
+    return None

@@ -1,0 +1,249 @@
+"""Releases: what ran, proven and recorded, so that it can be put back part by part."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rollback import commands
+from rollback.outcome import Refused, UsageError
+from rollback.parts import files, images
+
+if TYPE_CHECKING:
+    from rollback.deployment import Deployment
+
+__all__ = ["LAST_GOOD", "Release", "Shelf"]
+
+LAST_GOOD = "last-good"
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")
+_MANIFEST = "manifest.json"
+_BAD = "bad.json"
+
+
+@dataclass(frozen=True)
+class Release:
+    """A recorded release.
+
+    Attributes:
+        recorded: UTC, ISO 8601.
+        images: by role.
+        files: group ("environment", "compose", "nginx", "certificates", "monitoring") -> records.
+        migration_head: the newest applied migration when it was recorded.
+        migrations: all applied migrations then, oldest first.
+        works_with: the migration heads that its backend states it can work with.
+        commit: git commit of the checkout when it was recorded; None outside a git checkout.
+        bad: why it must not be chosen any more; None for a good one.
+    """
+
+    version: str
+    recorded: str
+    folder: Path
+    images: dict[str, images.ImageRecord]
+    files: dict[str, list[files.FileRecord]]
+    migration_head: str
+    migrations: list[str]
+    works_with: list[str]
+    commit: str | None
+    bad: str | None
+
+    @property
+    def store(self) -> Path:
+        """Where the copies of its files lie."""
+        return self.folder / "files"
+
+    def as_json(self) -> dict[str, Any]:
+        """The manifest; the bad mark is kept apart so that the manifest never changes by it."""
+        return {
+            "version": self.version,
+            "recorded": self.recorded,
+            "images": {role: one.as_json() for role, one in self.images.items()},
+            "files": {group: [one.as_json() for one in some] for group, some in self.files.items()},
+            "migration_head": self.migration_head,
+            "migrations": self.migrations,
+            "works_with": self.works_with,
+            "commit": self.commit,
+        }
+
+    @classmethod
+    def read(cls, folder: Path) -> Release:
+        """Read one from its folder.
+
+        Raises:
+            Refused: when the manifest cannot be read.
+        """
+        try:
+            raw = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+            mark = folder / _BAD
+            bad = json.loads(mark.read_text(encoding="utf-8"))["reason"] if mark.exists() else None
+            parts = {
+                "images": {role: images.ImageRecord(**one) for role, one in raw.pop("images").items()},
+                "files": {group: [files.FileRecord(**one) for one in some] for group, some in raw.pop("files").items()},
+            }
+            return cls(folder=folder, bad=bad, **parts, **raw)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise Refused(
+                f"The manifest of {folder.name} cannot be read: {error}.", "record the release again"
+            ) from None
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """All recorded releases of one deployment."""
+
+    deployment: Deployment
+
+    @property
+    def folder(self) -> Path:
+        """Where they lie."""
+        return self.deployment.state / "releases"
+
+    def all(self) -> list[Release]:
+        """Every recorded release, oldest first."""
+        if not self.folder.is_dir():
+            return []
+        found = [Release.read(one) for one in self.folder.iterdir() if not one.name.startswith(".")]
+        return sorted(found, key=lambda one: one.recorded)
+
+    def get(self, version: str) -> Release:
+        """A release by its version, good or bad.
+
+        Raises:
+            Refused: when there is none; it says which there are.
+        """
+        check_name(version)
+        if not (self.folder / version).is_dir():
+            known = ", ".join(one.version for one in self.all()) or "none"
+            raise Refused(f"There is no recorded release {version}; recorded: {known}.", "`rollback release list`")
+        return Release.read(self.folder / version)
+
+    def good(self, version: str) -> Release:
+        """A release that may be a target; `last-good` is the newest good one that is not what runs now.
+
+        Raises:
+            Refused: unknown, marked bad, or with damaged copies of its files.
+        """
+        release = self._last_good() if version == LAST_GOOD else self.get(version)
+        if release.bad is not None:
+            raise Refused(f"{release.version} is marked bad: {release.bad}.", "choose another: `rollback release list`")
+        for group in release.files.values():
+            files.verify_store(group, release.store)
+        return release
+
+    def _last_good(self) -> Release:
+        running = self._running_images()
+        for release in reversed(self.all()):
+            if release.bad is None and {one.id for one in release.images.values()} != running:
+                return release
+        raise Refused("There is no good release beside the one that runs.", "`rollback release list`")
+
+    def _running_images(self) -> set[str]:
+        named = {one.service for one in self.deployment.settings.services.values()}
+        return {one.image for one in self.deployment.containers() if one.service in named and not one.one_off}
+
+    def record(self, version: str, identities: dict[str, str], works_with: list[str]) -> Release:
+        """Capture what runs now as a release; the folder appears whole or not at all.
+
+        Raises:
+            Refused: when the version is taken: a release never changes once recorded.
+        """
+        check_name(version)
+        if (self.folder / version).exists():
+            raise Refused(f"{version} is recorded already.", "record under another name; a release never changes")
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.folder, prefix=".new-") as new:
+            release = self.capture(version, Path(new), identities, works_with)
+            write_manifest(release)
+            (Path(new)).rename(self.folder / version)
+            Path(new).mkdir()  # what the context manager removes
+        return Release.read(self.folder / version)
+
+    def capture(self, version: str, folder: Path, identities: dict[str, str], works_with: list[str]) -> Release:
+        """Copy the parts of what runs now into a folder and describe them."""
+        migrations = self.deployment.migrations()
+        store = folder / "files"
+        return Release(
+            version=version,
+            recorded=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            folder=folder,
+            images=self._images(version, identities),
+            files={name: files.capture(self.deployment.root, paths, store) for name, paths in self._groups().items()},
+            migration_head=migrations[-1] if migrations else "",
+            migrations=migrations,
+            works_with=works_with or migrations[-1:],
+            commit=self._commit(),
+            bad=None,
+        )
+
+    def _groups(self) -> dict[str, list[str]]:
+        table = self.deployment.settings
+        return {
+            "environment": table.compose.env_files,
+            "compose": table.compose.files,
+            "nginx": table.parts.nginx,
+            "certificates": table.parts.certificates,
+            "monitoring": table.parts.monitoring,
+        }
+
+    def _images(self, version: str, identities: dict[str, str]) -> dict[str, images.ImageRecord]:
+        config = self.deployment.config(self.deployment.compose)
+        found = {}
+        for role, service in self.deployment.settings.services.items():
+            running = self.deployment.serving(service.service)
+            if not running:
+                raise Refused(f"The service `{service.service}` has no container to record.", "deploy it first")
+            name = self.deployment.image_name(config, service.service)
+            kept = images.keep_name(self.deployment.project, service.service, version)
+            images.keep(self.deployment, running[0].image, kept)
+            identity = identities.get(role, "")
+            found[role] = images.ImageRecord(role, service.service, running[0].image, name, kept, identity)
+        return found
+
+    def _commit(self) -> str | None:
+        result = self.deployment.engine.run(commands.git(self.deployment.root, "rev-parse", "HEAD"))
+        return result.out.strip() if result.code == 0 else None
+
+    def mark_bad(self, version: str, reason: str) -> Release:
+        """Never choose this release again; the reason is shown to whoever tries."""
+        release = self.get(version)
+        mark = {"reason": reason, "at": datetime.now(UTC).isoformat(timespec="seconds")}
+        files.write(release.folder / _BAD, json.dumps(mark) + "\n", mode=0o600)
+        return Release.read(release.folder)
+
+    def replace_image(self, release: Release, role: str, image: str) -> Release:
+        """Note that a lost image was rebuilt and has another ID now."""
+        old = release.images[role]
+        rebuilt = images.ImageRecord(role, old.service, image, old.name, old.kept_as, old.identity)
+        changed = Release(**{**release.__dict__, "images": {**release.images, role: rebuilt}})
+        write_manifest(changed)
+        return changed
+
+    def discard(self, version: str) -> None:
+        """Forget a release that could not be recorded whole."""
+        shutil.rmtree(self.folder / version, ignore_errors=True)
+
+
+def write_manifest(release: Release) -> None:
+    """Write the manifest, last and atomically: without it the folder is no release."""
+    text = json.dumps(release.as_json(), indent=1, sort_keys=True) + "\n"
+    files.write(release.folder / _MANIFEST, text, mode=0o600)
+    os.chmod(release.folder, 0o700)  # noqa: PTH101 -- TemporaryDirectory hands out a str
+
+
+def check_name(version: str) -> None:
+    """A version names a folder and an image tag.
+
+    Raises:
+        UsageError: for anything that could not be both.
+    """
+    if not _NAME.fullmatch(version) or version == LAST_GOOD:
+        raise UsageError(
+            f"`{version}` cannot be the name of a release.",
+            "use letters, digits, dots, dashes and underscores, beginning with a letter or digit (e.g. v4.0.0)",
+        )

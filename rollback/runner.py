@@ -1,0 +1,141 @@
+"""Runs a plan: lock, journal, each step proven by its own postcondition; resumes and takes back after a kill."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from rollback.outcome import Exit, Failed, Stop
+from rollback.plan import Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rollback.journal import Journal
+    from rollback.plan import Plan, Step
+
+__all__ = ["Runner", "View", "reading"]
+
+_CHOICE = "`rollback resume` goes on, `rollback abort` takes it back; users stay served as they are now"
+
+
+class View(Protocol):
+    """Shows progress to the operator; one for a terminal, one that says nothing."""
+
+    def started(self, step: Step) -> None:
+        """A step begins."""
+
+    def ended(self, step: Step, event: str, seconds: float, seen: str) -> None:
+        """A step ended: "done", "skipped", "failed" or "undone"."""
+
+
+def reading(step: Step) -> Reading:
+    """A step's postcondition; a system that cannot be read does not fulfil it."""
+    try:
+        return step.read()
+    except Stop as stop:
+        return Reading(holds=False, seen=stop.found)
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Executes plans of one deployment. The caller holds the lock.
+
+    Attributes:
+        redact: applied to every sentence that goes into the journal.
+    """
+
+    journal: Journal
+    view: View
+    redact: Callable[[str], str]
+
+    def run(self, plan: Plan) -> None:
+        """Carry out a new plan to its end.
+
+        Raises:
+            Failed: exit PUT_BACK or REFUSED when a step failed before users were moved and all was taken
+                back; NOT_PUT_BACK when one failed later: the run stays open for resume or abort.
+        """
+        self.journal.append(plan.run, "begin", procedure=plan.procedure, arguments=plan.arguments, summary=plan.summary)
+        self._forward(plan)
+
+    def resume(self, plan: Plan) -> None:
+        """Go on with a plan that was interrupted; steps whose postcondition holds are not repeated."""
+        self.journal.append(plan.run, "resume")
+        self._forward(plan)
+
+    def abort(self, plan: Plan) -> None:
+        """Take back, newest first, every step that was begun.
+
+        Raises:
+            Failed: exit NOT_PUT_BACK when a step cannot be taken back; the run stays open.
+        """
+        self.journal.append(plan.run, "abort")
+        self._back(plan)
+        self.journal.append(plan.run, "end", outcome="aborted")
+
+    def _forward(self, plan: Plan) -> None:
+        for step in plan.steps:
+            try:
+                self._step(plan.run, step)
+            except (Stop, KeyboardInterrupt) as cause:
+                self._failed(plan, step, cause)
+        self.journal.append(plan.run, "end", outcome="done")
+
+    def _step(self, run: str, step: Step) -> None:
+        self.view.started(step)
+        started = time.monotonic()
+        now = reading(step)
+        if now.holds:
+            self._note(run, step, "skipped", started, now.seen)
+            return
+        self.journal.append(run, "intent", step=step.name)
+        step.act()
+        now = step.read()
+        if not now.holds:
+            raise Failed(f"`{step.name}` was carried out and is not so: {now.seen}.")
+        self._note(run, step, "done", started, now.seen)
+
+    def _note(self, run: str, step: Step, event: str, started: float, seen: str) -> None:
+        seconds, seen = round(time.monotonic() - started, 3), self.redact(seen)
+        self.journal.append(run, event, step=step.name, seconds=seconds, seen=seen)
+        self.view.ended(step, event, seconds, seen)
+
+    def _failed(self, plan: Plan, step: Step, cause: Stop | KeyboardInterrupt) -> None:
+        found = cause.found if isinstance(cause, Stop) else "interrupted by the operator."
+        next_step = cause.next_step if isinstance(cause, Stop) else ""
+        found = self.redact(found)
+        self.journal.append(plan.run, "failed", step=step.name, reason=found)
+        self.view.ended(step, "failed", 0.0, found)
+        if self._users_moved(plan):
+            raise Failed(f"{step.name}: {found}", _CHOICE) from cause
+        self._back(plan)
+        refused = step.gate and isinstance(cause, Stop)
+        self.journal.append(plan.run, "end", outcome="refused" if refused else "put back")
+        raise Failed(
+            f"{step.name}: {found}",
+            next_step or "mend what was found; all is as it was before",
+            exit_code=Exit.REFUSED if refused else Exit.PUT_BACK,
+        ) from cause
+
+    def _begun(self, plan: Plan) -> list[Step]:
+        names = {one.data["step"] for one in self.journal.of(plan.run) if one.event == "intent"}
+        return [step for step in plan.steps if step.name in names]
+
+    def _users_moved(self, plan: Plan) -> bool:
+        return any(step.moves_users for step in self._begun(plan))
+
+    def _back(self, plan: Plan) -> None:
+        for step in reversed(self._begun(plan)):
+            if step.undo is None:
+                continue
+            self.view.started(step)
+            started = time.monotonic()
+            try:
+                step.undo()
+            except Stop as stop:
+                found = self.redact(stop.found)
+                self.journal.append(plan.run, "failed", step=step.name, reason=f"not taken back: {found}")
+                raise Failed(f"`{step.name}` could not be taken back: {found}", "`rollback abort` again") from stop
+            self._note(plan.run, step, "undone", started, "taken back")

@@ -1,0 +1,51 @@
+"""Secrets stay where they are: text that leaves the deployment is passed through here first."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Redactor"]
+
+_SECRET_KEY = re.compile(r"SECRET|PASSW|TOKEN|_KEY$|^KEY|CREDENTIAL|DATABASE_URL|REDIS_URL|DSN", re.IGNORECASE)
+_LINE = re.compile(r"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.]*)\s*[=:]\s*(.*)$")
+_URL_PASSWORD = re.compile(r"://[^:/@\s]*:([^@\s]+)@")
+_SHORTEST = 4
+MASK = "[secret]"
+
+
+@dataclass(frozen=True)
+class Redactor:
+    """Replaces every known secret value, whatever text it stands in."""
+
+    values: tuple[str, ...]
+
+    @classmethod
+    def of(cls, env_files: Iterable[Path]) -> Redactor:
+        """The values of all keys in the env files that name a secret, and the passwords inside URLs."""
+        found: set[str] = set()
+        for path in env_files:
+            if path.is_file():
+                found |= _values(path.read_text(encoding="utf-8", errors="replace"))
+        return cls(tuple(sorted(found, key=len, reverse=True)))
+
+    def __call__(self, text: str) -> str:
+        """The text without them."""
+        for value in self.values:
+            text = text.replace(value, MASK)
+        return _URL_PASSWORD.sub(lambda match: match[0].replace(match[1], MASK), text)
+
+
+def _values(text: str) -> set[str]:
+    found: set[str] = set()
+    for line in text.splitlines():
+        match = _LINE.match(line)
+        if match and _SECRET_KEY.search(match[1]):
+            value = match[2].strip().strip("'\"")
+            found |= {value, *_URL_PASSWORD.findall(value)}
+    return {one for one in found if len(one) >= _SHORTEST}

@@ -1,0 +1,173 @@
+"""rollback.toml: which service plays which role, and where its parts lie. Unknown keys are errors."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rollback.outcome import UsageError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+__all__ = ["FILE", "Service", "Settings", "load"]
+
+FILE = "rollback.toml"
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DeploymentTable(_Table):
+    """[deployment]: what this deployment is called and where the rollback keeps its state."""
+
+    name: str
+    state: str = ".rollback"
+
+
+class ComposeTable(_Table):
+    """[compose]: the files a plain `docker compose up -d` in the checkout reads."""
+
+    files: list[str] = Field(default=["docker-compose.yml"], min_length=1)
+    profiles: list[str] = []
+    env_files: list[str] = [".env"]
+
+
+class EdgeTable(_Table):
+    """[edge]: the nginx that users reach, and the file that says which containers serve."""
+
+    service: str
+    http_port: int = 80
+    https_port: int | None = None
+    upstream_file: str
+    reload: list[str] = ["nginx", "-s", "reload"]
+    test: list[str] = ["nginx", "-t"]
+    fetch: list[str] = ["curl", "-sS", "-w", "\n%{http_code}", "--max-time", "5"]
+    drain_seconds: int = Field(default=30, ge=1, le=3600)
+    linger_seconds: float = Field(default=1.0, ge=0, le=600)
+
+
+class DatabaseTable(_Table):
+    """[database]: the PostgreSQL service and the table in which migrations are recorded."""
+
+    service: str
+    name: str
+    user: str = "postgres"
+    history: str = Field(default="schema_migrations", pattern=r"^[A-Za-z_][A-Za-z0-9_.]*$")
+
+
+class Service(_Table):
+    """[services.ROLE]: a service that is released: its port and the paths that prove what it is.
+
+    Attributes:
+        upstream: name of the nginx upstream that leads to it; None for a service that users do not reach
+            through the edge (a worker).
+        version: path that answers JSON with a key `version`.
+        health: path that answers 200 when the service can work.
+        assets: the edge may ask the release before for files that this one does not have (a page that was
+            loaded just before the switch asks for its assets just after it).
+        build: folder to rebuild a lost image from, in the checkout of the release's git tag.
+    """
+
+    service: str
+    port: int
+    upstream: str | None = None
+    version: str
+    health: str
+    assets: bool = False
+    build: str | None = None
+
+
+class PartsTable(_Table):
+    """[parts]: files and folders that a release records beside the Compose and env files."""
+
+    nginx: list[str] = []
+    certificates: list[str] = []
+    monitoring: list[str] = []
+
+
+class ObjectivesTable(_Table):
+    """[objectives]: the longest time to recovery by kind of procedure, in seconds."""
+
+    application: int = 300
+    database: int = 900
+    configuration: int = 120
+    recovery: int = 1800
+
+
+class TimingTable(_Table):
+    """[timing]: how long to wait, in seconds."""
+
+    healthy: int = Field(default=60, ge=1, le=3600)
+    stop: int = Field(default=30, ge=1, le=3600)
+
+
+class Settings(_Table):
+    """The whole of rollback.toml."""
+
+    deployment: DeploymentTable
+    compose: ComposeTable = ComposeTable()
+    edge: EdgeTable
+    database: DatabaseTable
+    services: dict[str, Service] = Field(min_length=1)
+    parts: PartsTable = PartsTable()
+    objectives: ObjectivesTable = ObjectivesTable()
+    timing: TimingTable = TimingTable()
+    contacts: dict[str, str] = {}
+
+
+def load(root: Path) -> Settings:
+    """Read and validate rollback.toml in the given folder.
+
+    Raises:
+        UsageError: with one sentence that names the key, what was found and what is allowed.
+    """
+    path = root / FILE
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(
+            f"There is no {FILE} in {root}.", "go to the checkout of the deployment, or name it with -C FOLDER"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid TOML: {error}.", "mend that line") from None
+    try:
+        settings = Settings.model_validate(raw)
+    except ValidationError as error:
+        raise UsageError(f"{path}: {_sentence(error.errors()[0], raw)}", "mend that key") from None
+    _check_paths(path, root, settings)
+    return settings
+
+
+def _sentence(error: ErrorDetails, raw: dict[str, Any]) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"unknown key `{where}`; allowed there: {', '.join(sorted(_allowed(error['loc'])))}."
+    if error["type"] == "missing":
+        return f"the key `{where}` is missing."
+    return f"`{where}` is {error['input']!r}: {error['msg']}."
+
+
+def _allowed(loc: tuple[int | str, ...]) -> list[str]:
+    model: Any = Settings
+    for part in loc[:-1]:
+        if model is Settings and part == "services":
+            model = {"services": Service}
+        elif isinstance(model, dict):
+            model = Service
+        else:
+            model = model.model_fields[str(part)].annotation
+    return list(model.model_fields) if hasattr(model, "model_fields") else list(model)
+
+
+def _check_paths(path: Path, root: Path, settings: Settings) -> None:
+    named = [*settings.compose.files, *settings.compose.env_files, settings.edge.upstream_file]
+    named += [*settings.parts.nginx, *settings.parts.certificates, *settings.parts.monitoring]
+    named += [service.build for service in settings.services.values() if service.build]
+    for name in [*named, settings.deployment.state]:
+        if Path(name).is_absolute() or not (root / name).resolve().is_relative_to(root.resolve()):
+            raise UsageError(f"{path}: the path `{name}` leads out of the checkout.", "name a path inside it")
