@@ -72,9 +72,7 @@ def _run_allure(
     before = output.parent / HISTORY
     history.write_text(before.read_text(encoding="utf-8") if before.is_file() else "", encoding="utf-8")
     beside = [path for path in (output / SUMMARY, output / RECORD) if path.is_file()]
-    config.write_text(
-        json.dumps(configuration(lines.read(output / RECORD), history, beside)), encoding="utf-8"
-    )
+    config.write_text(json.dumps(configuration(lines.read(output / RECORD), history, beside)), encoding="utf-8")
     argv = [str(allure), "generate", "-c", str(config), "-o", f"{folder}/page", str(results)]
     said = toolchain.run(interpreter, argv, folder, toolchain.GENERATE_SECONDS, "Allure failed")
     made = folder / "page" / PAGE

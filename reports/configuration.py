@@ -20,13 +20,6 @@ CHARTS = [
     {"type": "currentStatus", "title": "This run"},
     {"type": "statusDynamics", "title": "The last runs", "limit": 24},
     {
-        "type": "stabilityDistribution",
-        "title": "Stability by section of the runbook",
-        "groupBy": "feature",
-        "skipStatuses": ["skipped", "unknown"],
-        "threshold": 100,
-    },
-    {
         "type": "testResultSeverities",
         "title": "By severity",
         "levels": ["blocker", "critical", "normal", "minor", "trivial"],
@@ -53,6 +46,8 @@ def configuration(drills: Sequence[Drill], history: Path, beside: Sequence[Path]
         "performance": metrics.titles(drills),
         "qualityGate": {"rules": metrics.rules(drills)},
         "categories": {"rules": categories()},
+        # what allure-pytest adds by itself and nobody reads
+        "hideLabels": ["parentSuite", "suite", "subSuite", "host", "thread", "framework", "language", "package"],
         "globalAttachments": [str(path) for path in beside],
         "plugins": {"awesome": {"options": _page()}},
     }

@@ -13,24 +13,37 @@ if TYPE_CHECKING:
     from reports.lines import Drill
 
 
+GROUPS = {
+    "rto": "RTO: seconds until the slowest path was back, upper bound",
+    "downtime": "Downtime: seconds the worst path was down, upper bound",
+    "failed": "Requests failed by the switch",
+    "lost": "Acknowledged writes lost",
+}
+UNITS = {"rto": "s", "downtime": "s", "failed": "requests", "lost": "writes"}
+
+
 @dataclass(frozen=True)
 class Figure:
     """One figure of one drill; ``limit`` is what the gate allows, None where nothing is agreed."""
 
-    key: str
-    title: str
-    unit: str
+    drill: Drill
+    group: str
     value: float | None
     limit: float | None
+
+    @property
+    def key(self) -> str:
+        """The name under which history knows this figure of this drill."""
+        return f"{self.drill.id}.{self.group}"
 
 
 def figures(drill: Drill) -> list[Figure]:
     """Return the four figures a drill is read by; lower is better for each."""
     return [
-        Figure(f"{drill.id}.rto", "RTO, upper bound, slowest path", "s", drill.slowest, drill.objective),
-        Figure(f"{drill.id}.downtime", "Downtime, upper bound, worst path", "s", drill.dark, None),
-        Figure(f"{drill.id}.failed", "Requests failed by the switch", "requests", drill.failed, None),
-        Figure(f"{drill.id}.lost", "Lost writes", "writes", drill.lost, 0),
+        Figure(drill, "rto", drill.slowest, drill.objective),
+        Figure(drill, "downtime", drill.dark, None),
+        Figure(drill, "failed", drill.failed, None),
+        Figure(drill, "lost", drill.lost, 0),
     ]
 
 
@@ -48,11 +61,16 @@ def samples(drills: Iterable[Drill], at: int) -> list[dict[str, Any]]:
 
 
 def titles(drills: Sequence[Drill]) -> dict[str, Any]:
-    """Return the ``performance`` part of the configuration: one group a drill."""
+    """Return the ``performance`` part of the configuration: a table for each figure, a row for each drill."""
     return {
-        "groups": {drill.id: {"title": drill.title} for drill in drills},
+        "groups": {name: {"title": title} for name, title in GROUPS.items()},
         "metrics": {
-            figure.key: {"title": figure.title, "unit": figure.unit, "better": "lower", "group": drill.id}
+            figure.key: {
+                "title": drill.title,
+                "unit": UNITS[figure.group],
+                "better": "lower",
+                "group": figure.group,
+            }
             for drill in drills
             for figure in figures(drill)
         },

@@ -39,9 +39,7 @@ def closed(html: str) -> str:
     if not found:
         raise AsksOutsideError("the page has no head to put its policy in")
     if left or "googletagmanager" in page:
-        raise AsksOutsideError(
-            f"the page would ask another host: {', '.join(left) or 'analytics left in it'}"
-        )
+        raise AsksOutsideError(f"the page would ask another host: {', '.join(left) or 'analytics left in it'}")
     return page
 
 

@@ -1,0 +1,123 @@
+"""The page is built by the real Allure under the real Node: both are dependencies, so no skip here."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+
+from fixtures import evidence
+from reports import build, lines, page, toolchain
+from reports.__main__ import NOT_BUILT, main
+
+ROOT = Path(__file__).parents[2]
+NOWHERE = "http://127.0.0.1:9/"
+LINE = {"id": "app.crash", "title": "Crash", "verdict": "fail", "reason": "2 writes lost", "writes": {"lost": 2}}
+RESULTS = [("passed", ""), ("failed", "ledger: 2 acknowledged writes are lost"), ("broken", "compose up: exit 1")]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """Return the folder of a finished run: a drill's line and three results made by hand."""
+    latest = tmp_path / "reports" / "latest"
+    results = latest / "allure-results"
+    evidence.open_run(results, ROOT)
+    for number, (status, message) in enumerate(RESULTS):
+        _result(results, number, status, message)
+    (latest / build.RECORD).write_text(json.dumps(LINE) + "\n", encoding="utf-8")
+    evidence.close_run(results, lines.read(latest / build.RECORD))
+    return latest
+
+
+def _result(results: Path, number: int, status: str, message: str) -> None:
+    result = {
+        "uuid": str(uuid.uuid4()),
+        "name": f"drill {number}",
+        "fullName": f"drills.x#test_{number}",
+        "historyId": str(number),
+        "status": status,
+        "statusDetails": {"message": message},
+        "labels": [{"name": "epic", "value": "Application Rollback"}],
+        "start": 1_700_000_000_000,
+        "stop": 1_700_000_001_000,
+    }
+    (results / f"{result['uuid']}-result.json").write_text(json.dumps(result), encoding="utf-8")
+
+
+def test_a_run_becomes_one_page_that_asks_nobody(run: Path) -> None:
+    """The page stands, is whole, is ours, has the metrics, and a second run finds the first in history."""
+    for _ in range(2):
+        built = build.build(run / "allure-results", run)
+    html = built.read_text(encoding="utf-8")
+    assert built == run / "index.html"
+    assert len(html) > 1_000_000
+    assert "<title> SpherosegV4 rollback drills </title>" in html
+    assert '"metrics"' in html.split("allureReportOptions", 1)[1][:2000]
+    assert page.outside(html) == []
+    assert "googletagmanager" not in html
+    assert len((run.parent / "history.jsonl").read_text(encoding="utf-8").splitlines()) == 2
+    assert (run / "summary.md").is_file()
+
+
+def test_allure_is_installed_once(run: Path) -> None:
+    """With Allure in the cache, a build asks no registry."""
+    toolchain.allure(toolchain.node(), toolchain.cache())
+    environ = {**os.environ, "npm_config_registry": NOWHERE, "npm_config_cache": str(run / "npm")}
+    argv = [sys.executable, "-m", "reports", "--results", str(run / "allure-results"), "--output", str(run)]
+    done = subprocess.run(argv, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, str(run / "index.html")), done.stderr
+
+
+def test_without_a_registry_the_run_keeps_its_summary(run: Path) -> None:
+    """No HTML: one line that says why, an exit code of its own, and the summary all the same."""
+    (run / "index.html").write_text("the page of another run", encoding="utf-8")
+    environ = {
+        **os.environ,
+        "XDG_CACHE_HOME": str(run / "cache"),
+        "npm_config_registry": NOWHERE,
+        "npm_config_cache": str(run / "npm"),
+    }
+    argv = [sys.executable, "-m", "reports", "--results", str(run / "allure-results"), "--output", str(run)]
+    done = subprocess.run(argv, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == NOT_BUILT
+    assert done.stderr.startswith("warning: the HTML report was not built: Allure could not be installed")
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (run / "index.html").exists()
+    assert "2 writes lost" in (run / "summary.md").read_text(encoding="utf-8")
+
+
+def test_without_node_the_run_keeps_its_summary(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without the package that brings Node the warning names it."""
+    monkeypatch.setattr(toolchain, "find_spec", lambda _: None)
+    assert main(["--results", str(run / "allure-results"), "--output", str(run)]) == NOT_BUILT
+    assert "Node is not at hand: install the drills extra" in capsys.readouterr().err
+    assert (run / "summary.md").is_file()
+
+
+def test_no_results_are_no_report(tmp_path: Path) -> None:
+    """An empty folder of results is not turned into an empty page."""
+    with pytest.raises(build.NotBuiltError, match="no results"):
+        build.build(tmp_path / "nothing", tmp_path)
+
+
+def test_a_build_that_fails_adds_nothing_to_history(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Allure exits with 0 when its page fails; that is neither a page nor a point in history."""
+    monkeypatch.setattr("reports.configuration.categories", lambda: [{"name": "x", "messageRegex": "(?is)x"}])
+    with pytest.raises(build.NotBuiltError, match=r"Allure left no page: .*Invalid"):
+        build.build(run / "allure-results", run)
+    assert not (run.parent / "history.jsonl").exists()
+
+
+def test_the_lock_file_names_no_registry() -> None:
+    """Whoever installs uses the registry of their own machine, at the pinned version."""
+    text = (toolchain.LOCKED / "package-lock.json").read_text(encoding="utf-8")
+    assert "resolved" not in text
+    assert "://" not in text
+    assert json.loads(text)["packages"]["node_modules/allure"]["version"] == toolchain.version()

@@ -1,0 +1,103 @@
+"""summary.md comes from drills.jsonl alone, and claims nothing that was not measured."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from reports import lines, metrics, summary
+from reports.build import RECORD, summarise
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WHOLE: dict[str, Any] = {
+    "id": "app.crash",
+    "title": "A release that crashes is taken back",
+    "section": "Application Rollback / Quick Rollback (Docker)",
+    "verdict": "pass",
+    "reason": "every contract kept",
+    "objective_s": 60,
+    "rto_s": {"read": {"low": 2.1, "high": 2.31}, "write": {"low": 3.0, "high": 3.4}},
+    "downtime_s": {"read": {"low": 0.4, "high": 0.6}},
+    "writes": {"kept": 211, "lost": 0},
+    "requests": {"total": 900, "failed": 3},
+}
+
+
+def test_summary_has_a_row_for_each_line(tmp_path: Path) -> None:
+    """Each line of drills.jsonl is one row with its figures."""
+    inconclusive = {"id": "db.rows", "verdict": "inconclusive", "reason": "no write | before the fault"}
+    record = "\n".join(json.dumps(line) for line in (WHOLE, inconclusive))
+    (tmp_path / RECORD).write_text(record, encoding="utf-8")
+    text = summarise(tmp_path).read_text(encoding="utf-8")
+    assert text.splitlines()[2] == "2 drills: 1 inconclusive, 1 pass."
+    assert text.splitlines()[6:] == [
+        (
+            "| A release that crashes is taken back (app.crash) | pass | 60.0 s | read 2.4 s, write 3.4 s "
+            "| read 0.6 s | 0 | 3 | every contract kept |"
+        ),
+        r"| db.rows | **inconclusive** | - | - | - | - | - | no write \| before the fault |",
+    ]
+
+
+def test_no_drill_is_said(tmp_path: Path) -> None:
+    """A run without a line does not look like a run in which nothing went wrong."""
+    assert "No drill recorded a verdict." in summarise(tmp_path).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        pytest.param(None, "-", id="not-measured"),
+        pytest.param(math.inf, "not within the drill", id="never-back"),
+        pytest.param(60.01, "60.1 s", id="rounded-up"),
+        pytest.param(0.3, "0.3 s", id="exact"),
+    ],
+)
+def test_an_upper_bound_is_never_rounded_down(value: float | None, text: str) -> None:
+    """A bound above the objective cannot be displayed as met."""
+    assert text == summary.seconds(value)
+
+
+def test_a_path_that_never_came_back_is_the_slowest() -> None:
+    """A bound of null is no bound: it outranks every number, and no sample claims it."""
+    drill = lines.parse({**WHOLE, "rto_s": {"read": {"low": 9.0, "high": None}, "write": {"low": 1, "high": 2}}})
+    assert drill.slowest == math.inf
+    assert "app.crash.rto" not in {sample["key"] for sample in metrics.samples([drill], 0)}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param("{", id="no-json"),
+        pytest.param('{"verdict": "pass"}', id="no-id"),
+        pytest.param('{"id": "a"}', id="no-verdict"),
+        pytest.param('{"id": "a", "verdict": "pass", "rto_s": {"read": 3}}', id="no-interval"),
+        pytest.param("[]", id="no-object"),
+    ],
+)
+def test_a_damaged_line_is_an_error_that_names_it(tmp_path: Path, line: str) -> None:
+    """Nothing is summed up around a line that cannot be read."""
+    (tmp_path / RECORD).write_text(f"{json.dumps(WHOLE)}\n{line}\n", encoding="utf-8")
+    with pytest.raises(lines.BadLineError, match=r"drills\.jsonl line 2"):
+        summarise(tmp_path)
+
+
+def test_each_figure_has_a_title_a_unit_and_a_direction() -> None:
+    """What is drawn in the report is named there: no bare keys."""
+    drill = lines.parse(WHOLE)
+    titles = metrics.titles([drill])
+    keys = [sample["key"] for sample in metrics.samples([drill], 0)]
+    assert keys == ["app.crash.rto", "app.crash.downtime", "app.crash.failed", "app.crash.lost"]
+    assert all(titles["metrics"][key]["better"] == "lower" for key in keys)
+    assert {titles["metrics"][key]["group"] for key in keys} == set(titles["groups"])
+
+
+def test_the_gate_of_the_report_asks_for_the_objective_and_for_no_lost_write() -> None:
+    """The rules in the page are those of the drill."""
+    limits = {rule["id"]: rule["metricMax"]["value"] for rule in metrics.rules([lines.parse(WHOLE)])[2:]}
+    assert limits == {"app.crash.rto": 60, "app.crash.lost": 0}
