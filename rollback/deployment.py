@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rollback import commands, settings
 from rollback.engine import Engine
 from rollback.outcome import Failed, Refused
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 __all__ = ["Answer", "Container", "Deployment"]
 
+_END = "\x1e"  # record separator: stands in no answer that we read
 _ONE_OFF = "com.docker.compose.oneoff"
 _PROJECT = "com.docker.compose.project"
 _SERVICE = "com.docker.compose.service"
@@ -80,6 +83,12 @@ class Answer:
 
     status: int
     body: str
+
+    @classmethod
+    def of(cls, text: str) -> Answer:
+        """From what curl wrote: the body, a line break and the status."""
+        body, _, status = text.rpartition("\n")
+        return cls(int(status) if status.isdigit() else 0, body.strip())
 
     @property
     def version(self) -> str | None:
@@ -148,7 +157,8 @@ class Deployment:
         result = self.engine.run(argv)
         if result.code != 0:
             raise Refused(f"Compose cannot read the configuration: {result.err.strip()}", "mend the Compose files")
-        return json.loads(result.out)  # type: ignore[no-any-return] -- JSON of Compose
+        model: dict[str, Any] = json.loads(result.out)
+        return model
 
     def hashes(self, compose: commands.Compose) -> dict[str, str]:
         """Compose's configuration hash of each service."""
@@ -198,18 +208,28 @@ class Deployment:
             raise Refused(f"The edge service `{name}` is not running.", f"`docker compose up -d {name}`")
         return found[0]
 
-    def fetch(self, url: str, *headers: str) -> Answer:
-        """Ask over HTTP from inside the edge: from where users' requests will come."""
-        argv = [*self.settings.edge.fetch]
+    def fetch_all(self, urls: list[str], *headers: str) -> list[Answer]:
+        """Ask over HTTP from inside the edge, from where users' requests will come; one answer a URL."""
+        argv = ["curl", "-sS", "--max-time", "5", "-w", f"\n%{{http_code}}{_END}"]
         for header in headers:
             argv += ["-H", header]
-        result = self.engine.run(commands.execute(self.edge().id, [*argv, url]), seconds=30)
-        body, _, status = result.out.rpartition("\n")
-        return Answer(int(status) if status.isdigit() else 0, body or result.err.strip())
+        result = self.engine.run(commands.execute(self.edge().id, [*argv, *urls]), seconds=30)
+        found = [Answer.of(text) for text in result.out.split(_END)[:-1]]
+        if len(found) != len(urls):
+            raise Failed(f"The edge cannot ask {urls[0]}: {result.err.strip()}.", "is curl in the edge's image?")
+        return found
+
+    def fetch(self, url: str, *headers: str) -> Answer:
+        """One question from inside the edge."""
+        return self.fetch_all([url], *headers)[0]
 
     def through_edge(self, path: str, *headers: str) -> Answer:
         """Ask as a user does: the edge's own listener decides who answers."""
-        return self.fetch(f"http://127.0.0.1:{self.settings.edge.http_port}{path}", *headers)
+        return self.fetch(self.edge_url(path), *headers)
+
+    def edge_url(self, path: str) -> str:
+        """A path at the edge's own listener, as seen from inside the edge."""
+        return f"http://127.0.0.1:{self.settings.edge.http_port}{path}"
 
     def sql(self, query: str) -> str:
         """One value or table from the database, unaligned; the query is our own text, never outside input.

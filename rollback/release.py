@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,11 +82,18 @@ class Release:
             raw = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
             mark = folder / _BAD
             bad = json.loads(mark.read_text(encoding="utf-8"))["reason"] if mark.exists() else None
-            parts = {
-                "images": {role: images.ImageRecord(**one) for role, one in raw.pop("images").items()},
-                "files": {group: [files.FileRecord(**one) for one in some] for group, some in raw.pop("files").items()},
-            }
-            return cls(folder=folder, bad=bad, **parts, **raw)
+            return cls(
+                version=raw["version"],
+                recorded=raw["recorded"],
+                folder=folder,
+                images={role: images.ImageRecord(**one) for role, one in raw["images"].items()},
+                files={group: [files.FileRecord(**one) for one in some] for group, some in raw["files"].items()},
+                migration_head=raw["migration_head"],
+                migrations=raw["migrations"],
+                works_with=raw["works_with"],
+                commit=raw["commit"],
+                bad=bad,
+            )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise Refused(
                 f"The manifest of {folder.name} cannot be read: {error}.", "record the release again"
@@ -220,7 +227,7 @@ class Shelf:
         """Note that a lost image was rebuilt and has another ID now."""
         old = release.images[role]
         rebuilt = images.ImageRecord(role, old.service, image, old.name, old.kept_as, old.identity)
-        changed = Release(**{**release.__dict__, "images": {**release.images, role: rebuilt}})
+        changed = replace(release, images={**release.images, role: rebuilt})
         write_manifest(changed)
         return changed
 

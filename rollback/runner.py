@@ -79,7 +79,7 @@ class Runner:
         for step in plan.steps:
             try:
                 self._step(plan.run, step)
-            except (Stop, KeyboardInterrupt) as cause:
+            except (Exception, KeyboardInterrupt) as cause:  # noqa: BLE001 -- whatever broke, users come first
                 self._failed(plan, step, cause)
         self.journal.append(plan.run, "end", outcome="done")
 
@@ -102,9 +102,8 @@ class Runner:
         self.journal.append(run, event, step=step.name, seconds=seconds, seen=seen)
         self.view.ended(step, event, seconds, seen)
 
-    def _failed(self, plan: Plan, step: Step, cause: Stop | KeyboardInterrupt) -> None:
-        found = cause.found if isinstance(cause, Stop) else "interrupted by the operator."
-        next_step = cause.next_step if isinstance(cause, Stop) else ""
+    def _failed(self, plan: Plan, step: Step, cause: BaseException) -> None:
+        found, next_step = _told(cause)
         found = self.redact(found)
         self.journal.append(plan.run, "failed", step=step.name, reason=found)
         self.view.ended(step, "failed", 0.0, found)
@@ -139,3 +138,11 @@ class Runner:
                 self.journal.append(plan.run, "failed", step=step.name, reason=f"not taken back: {found}")
                 raise Failed(f"`{step.name}` could not be taken back: {found}", "`rollback abort` again") from stop
             self._note(plan.run, step, "undone", started, "taken back")
+
+
+def _told(cause: BaseException) -> tuple[str, str]:
+    if isinstance(cause, Stop):
+        return cause.found, cause.next_step
+    if isinstance(cause, KeyboardInterrupt):
+        return "interrupted by the operator.", ""
+    return f"{type(cause).__name__}: {cause}.", "this is a defect of the tool: keep the journal and report it"

@@ -46,7 +46,6 @@ class EdgeTable(_Table):
     upstream_file: str
     reload: list[str] = ["nginx", "-s", "reload"]
     test: list[str] = ["nginx", "-t"]
-    fetch: list[str] = ["curl", "-sS", "-w", "\n%{http_code}", "--max-time", "5"]
     drain_seconds: int = Field(default=30, ge=1, le=3600)
     linger_seconds: float = Field(default=1.0, ge=0, le=600)
 
@@ -138,12 +137,12 @@ def load(root: Path) -> Settings:
     try:
         settings = Settings.model_validate(raw)
     except ValidationError as error:
-        raise UsageError(f"{path}: {_sentence(error.errors()[0], raw)}", "mend that key") from None
+        raise UsageError(f"{path}: {_sentence(error.errors()[0])}", "mend that key") from None
     _check_paths(path, root, settings)
     return settings
 
 
-def _sentence(error: ErrorDetails, raw: dict[str, Any]) -> str:
+def _sentence(error: ErrorDetails) -> str:
     where = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         return f"unknown key `{where}`; allowed there: {', '.join(sorted(_allowed(error['loc'])))}."

@@ -86,7 +86,8 @@ class Preflight:
         return [*table.compose.env_files, *table.compose.files, table.edge.upstream_file]
 
     def _index(self) -> dict[str, Any]:
-        return json.loads((self.folder / _INDEX).read_text(encoding="utf-8"))  # type: ignore[no-any-return] -- ours
+        index: dict[str, Any] = json.loads((self.folder / _INDEX).read_text(encoding="utf-8"))
+        return index
 
     def _size(self) -> str:
         return f"{self.backup.stat().st_size / 1e6:.1f} MB"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ __all__ = ["Line", "identities", "verify"]
 
 OK = 200
 LOG_LINES = 50
+_ERROR = re.compile(r"\b(?:ERROR|FATAL|CRITICAL|PANIC|Traceback)\b")
 MAX_ERRORS = 5  # MAX_ERROR_RATE of the runbook's automation script
 
 
@@ -113,9 +115,10 @@ def _frontend(deployment: Deployment) -> tuple[bool, str]:
         return False, f"the page answered {page.status or 'nothing'}: {page.body[:120]}"
     parser = _Assets()
     parser.feed(page.body)
-    lost = [path for path in parser.found if deployment.through_edge(path).status != OK]
     if not parser.found:
         return False, "the page names no asset at all"
+    answers = deployment.fetch_all([deployment.edge_url(path) for path in parser.found])
+    lost = [path for path, one in zip(parser.found, answers, strict=True) if one.status != OK]
     return not lost, f"missing: {', '.join(lost)}" if lost else f"the page and all {len(parser.found)} assets it names"
 
 
@@ -125,19 +128,19 @@ def _errors(deployment: Deployment, since: str | None) -> tuple[bool, str]:
         for one in deployment.serving(service.service):
             tail = None if since else LOG_LINES
             result = deployment.engine.run(commands.logs(one.name, tail=tail, since=since))
-            found += sum("error" in line.lower() for line in (result.out + result.err).splitlines())
+            found += len(_ERROR.findall(result.out + result.err))
     window = f"since {since}" if since else f"in the last {LOG_LINES} lines of each service"
     return found <= MAX_ERRORS, f"{found} error lines {window} (limit {MAX_ERRORS})"
 
 
 def identities(deployment: Deployment) -> dict[str, str]:
     """What each released service answers as its version, asked from inside the edge; "" for no answer."""
-    found = {}
-    for role, service in deployment.settings.services.items():
-        running = [one for one in deployment.serving(service.service) if one.running]
-        url = f"http://{running[0].name}:{service.port}{service.version}" if running else None
-        found[role] = (deployment.fetch(url).version or "") if url else ""
-    return found
+    there = {one.service: one.name for one in deployment.containers() if one.running and not one.one_off}
+    asked = {role: one for role, one in deployment.settings.services.items() if one.service in there}
+    urls = [f"http://{there[one.service]}:{one.port}{one.version}" for one in asked.values()]
+    answers = deployment.fetch_all(urls) if urls else []
+    said = {role: answer.version or "" for role, answer in zip(asked, answers, strict=True)}
+    return {role: said.get(role, "") for role in deployment.settings.services}
 
 
 def _identity(deployment: Deployment, release: Release) -> tuple[bool, str]:

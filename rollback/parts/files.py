@@ -6,13 +6,13 @@ import hashlib
 import os
 import shutil
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rollback.outcome import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 __all__ = ["FileRecord", "capture", "differing", "restore", "sha256", "verify_store"]
 

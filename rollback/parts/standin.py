@@ -19,7 +19,7 @@ from rollback.parts.images import safe
 from rollback.plan import Reading
 
 if TYPE_CHECKING:
-    from rollback.deployment import Container, Deployment
+    from rollback.deployment import Answer, Container, Deployment
     from rollback.release import Release
 
 __all__ = ["StandIns", "release_compose"]
@@ -48,7 +48,10 @@ def overlay_text(deployment: Deployment, release: Release, images: dict[str, str
             lines.append("    env_file: !override")
         for entry in entries:
             path = _recorded(deployment, release, Path(entry["path"]))
-            lines += [f"      - path: {json.dumps(str(path))}", f"        required: {json.dumps(entry['required'])}"]
+            lines += [
+                f"      - path: {json.dumps(str(path))}",
+                f"        required: {json.dumps(entry.get('required', True))}",
+            ]
     return "\n".join(lines) + "\n"
 
 
@@ -105,6 +108,7 @@ class StandIns:
         )
 
     def _overlay(self) -> Path:
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self.folder / "standins.yml"
         images = {role: self.release.images[role].kept_as for role in self.roles}
         path.write_text(overlay_text(self.deployment, self.release, images), encoding="utf-8")
@@ -113,17 +117,24 @@ class StandIns:
 
     def proven(self) -> Reading:
         """Whether every stand-in answers with the release's own identity and is healthy."""
-        seen = [self._one(role) for role in self.roles]
-        wrong = [text for ok, text in seen if not ok]
-        return Reading(not wrong, "; ".join(wrong or [text for _, text in seen]))
+        seen = self._answers()
+        wrong = [text for ok, text in seen.values() if not ok]
+        return Reading(not wrong, "; ".join(wrong or [text for _, text in seen.values()]))
 
-    def _one(self, role: str) -> tuple[bool, str]:
-        service, wanted = self.deployment.settings.services[role], self.release.images[role].identity
-        base = f"http://{self.name(role)}:{service.port}"
-        version = self.deployment.fetch(base + service.version)
+    def _answers(self) -> dict[str, tuple[bool, str]]:
+        """By role: is it the release and healthy, and what was seen."""
+        table, urls = self.deployment.settings.services, []
+        for role in self.roles:
+            base = f"http://{self.name(role)}:{table[role].port}"
+            urls += [base + table[role].version, base + table[role].health]
+        answers = self.deployment.fetch_all(urls)
+        pairs = zip(self.roles, answers[::2], answers[1::2], strict=True)
+        return {role: self._judge(role, version, health) for role, version, health in pairs}
+
+    def _judge(self, role: str, version: Answer, health: Answer) -> tuple[bool, str]:
+        wanted = self.release.images[role].identity
         if version.version != wanted:
             return False, f"{role} answers {version.version or version.body[:120] or 'nothing'} instead of {wanted}"
-        health = self.deployment.fetch(base + service.health)
         return health.status == _OK, f"{role} {wanted} health {health.status}"
 
     def prove(self) -> None:
@@ -149,8 +160,7 @@ class StandIns:
 
     def _logs(self) -> str:
         texts = []
-        for role in self.roles:
-            ok, _ = self._one(role)
+        for role, (ok, _) in self._answers().items():
             if not ok:
                 result = self.deployment.engine.run(commands.logs(self.name(role), tail=_LOG_LINES))
                 texts.append(f"Last lines of {self.name(role)}: {(result.out + result.err).strip()}")
