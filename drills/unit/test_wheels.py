@@ -16,7 +16,7 @@ def test_pinned() -> None:
 
 
 def test_platform(tmp_path: Path) -> None:
-    """pip takes binaries for the Python and the architecture of the image."""
+    """Binaries are taken, for the Python and the architecture of the image."""
     argv = wheels.arguments(REQUIREMENTS, "aarch64", tmp_path)
     assert {"--only-binary=:all:", "--no-deps", "--python-version=3.11"} <= set(argv)
     assert "--platform=manylinux2014_aarch64" in argv
