@@ -79,7 +79,7 @@ def parse(raw: dict[str, Any]) -> Drill:
         downtime=_bounds(raw.get("downtime_s")),
         lost=_count(writes, "lost"),
         failed=_count(requests, "failed"),
-        versions=_versions(raw),
+        versions={name: str(value) for name, value in (raw.get("versions") or {}).items()},
     )
 
 
@@ -98,14 +98,3 @@ def _seconds(value: float | None) -> float | None:
 
 def _count(counts: dict[str, int], name: str) -> int | None:
     return int(counts[name]) if name in counts else None
-
-
-def _versions(raw: dict[str, Any]) -> dict[str, str]:
-    named = {**(raw.get("versions") or {}), **raw}
-    wanted = ("engine", "compose", "postgres")
-    return {
-        key: str(named[name])
-        for key in wanted
-        for name in (key, f"{key}_version", f"{key}_versions")
-        if isinstance(named.get(name), str)
-    }

@@ -34,8 +34,8 @@ def test_phases_are_collected_in_order_with_their_seconds() -> None:
     for name in ("inject", "rollback"):
         with phases(name):
             pass
-    assert [phase["name"] for phase in phases.recorded] == ["inject", "rollback"]
-    assert all(0 <= float(phase["seconds"]) < 1 for phase in phases.recorded)
+    assert [phase.name for phase in phases.recorded] == ["inject", "rollback"]
+    assert all(0 <= phase.seconds < 1 for phase in phases.recorded)
 
 
 def test_a_phase_that_raises_is_recorded_and_passes_the_error_on() -> None:
@@ -44,7 +44,7 @@ def test_a_phase_that_raises_is_recorded_and_passes_the_error_on() -> None:
     phases = Phases(told)
     with pytest.raises(RuntimeError, match="no engine"), phases("inject"):
         raise RuntimeError("no engine")
-    assert [phase["name"] for phase in phases.recorded] == ["inject"]
+    assert [phase.name for phase in phases.recorded] == ["inject"]
     assert told.lines[-1].endswith("stopped by RuntimeError")
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 pytest_plugins = ("pytester",)
 
@@ -251,6 +252,18 @@ def test_an_ungated_drill_does_not_hold_the_gate(project: pytest.Pytester) -> No
 def test_nothing_selected_is_no_pass(project: pytest.Pytester) -> None:
     """The 5 of pytest itself stands."""
     assert run(project, PASSING, "-m", "gate").ret == pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+def test_a_second_run_at_once_is_refused(project: pytest.Pytester) -> None:
+    """A line of another run cannot satisfy this gate: the second run ends before it wipes anything."""
+    before = left_by_another_run(project)
+    with FileLock(project.path / LATEST / ".run.lock"):
+        refused = run(project, PASSING)
+        assert refused.ret == pytest.ExitCode.USAGE_ERROR
+        refused.stdout.fnmatch_lines(["*another run writes its report to*--report-dir*"])
+        assert all(path.read_text() == '{"id": "old", "verdict": "pass"}' for path in before)
+        assert run(project, GATED.format(mark="trust", drill="", body="pass"), "--report-dir=mine").ret == 0
+    assert len(list((project.path / "mine" / "allure-results").glob("*-result.json"))) == 1
 
 
 SLOW = (

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fixtures.checks.availability import Interval
+from fixtures.record import DrillRecord
+from fixtures.verdict import Verdict
 from reports import lines, metrics, summary
 from reports.build import RECORD, summarise
 
@@ -42,6 +45,35 @@ def test_summary_has_a_row_for_each_line(tmp_path: Path) -> None:
         ),
         r"| db.rows | **inconclusive** | - | - | - | - | - | no write \| before the fault |",
     ]
+
+
+def test_a_recorded_drill_is_read_as_it_was_recorded() -> None:
+    """What fixtures.record writes and what reports.lines reads are one format."""
+    record = DrillRecord(
+        id="app.crash",
+        title="Crash",
+        procedure="application",
+        section="Application Rollback / Quick Rollback (Docker)",
+        severity="critical",
+        verdict=Verdict.FAIL,
+        reason="2 writes lost",
+        command="pytest",
+        started="2026-01-01T00:00:00Z",
+        seed=1,
+        git_head="abc",
+        dirty=False,
+        objective_s=60,
+        rto_s={"read": Interval(1.0, 1.5), "write": None},
+        downtime_s={"read": Interval(0.5, 0.7)},
+        writes={"kept": 5, "lost": 2},
+        requests={"total": 9, "failed": 3},
+        versions={"engine": "20.10"},
+    )
+    drill = lines.parse(json.loads(record.line()))
+    assert (drill.verdict, drill.objective, drill.lost, drill.failed) == ("fail", 60, 2, 3)
+    assert drill.rto == {"read": 1.5, "write": math.inf}
+    assert drill.downtime == {"read": 0.7}
+    assert drill.versions == {"engine": "20.10"}
 
 
 def test_no_drill_is_said(tmp_path: Path) -> None:
