@@ -1,0 +1,134 @@
+"""Whose fault a failed request was."""
+
+from dataclasses import replace
+
+import pytest
+
+from fixtures.checks.requests import attribute, failed_by_rollback
+from fixtures.history import History, Mark, Request
+from fixtures.verdict import Verdict
+
+GOOD = Request("fresh", "read", "/api/projects", "GET", 0, 0.1, 200, ok=True, reason="", release="v4.0.0")
+MARKS = (
+    Mark("fault injected", 10, 0),
+    Mark("rollback started", 20, 0),
+    Mark("edge switched", 22, 0),
+    Mark("rollback ended", 30, 0),
+)
+
+
+def at(sent: float, done: float | None = None, **changes: object) -> Request:
+    """A good request with changes."""
+    return replace(GOOD, sent=sent, done=sent + 0.1 if done is None else done, **changes)  # type: ignore[arg-type]
+
+
+def failed(sent: float, done: float | None = None, **changes: object) -> Request:
+    """A failed request with changes."""
+    return at(sent, done, **{"ok": False, "status": 502, "reason": "502: bad gateway", **changes})
+
+
+def history(*requests: Request, marks: tuple[Mark, ...] = MARKS) -> History:
+    """Good requests in every phase, and these."""
+    return History(requests=(at(1), at(15), at(21), at(25), at(35), *requests), marks=marks)
+
+
+def reads(request: Request) -> bool:
+    """The fault breaks reading."""
+    return request.path == "read"
+
+
+def test_no_failure_passes() -> None:
+    """No failure passes."""
+    finding = failed_by_rollback(history(), reads)
+    assert finding.verdict is Verdict.PASS
+    assert finding.figures["total"] == 5
+
+
+def test_what_the_fault_declared_is_its_own_until_the_edge_switched() -> None:
+    """What the fault declared is its own until the edge switched."""
+    found = attribute(history(failed(11), failed(21.9), failed(22.1)), reads)
+    assert [request.sent for request in found.fault] == [11, 21.9]
+    assert [request.sent for request in found.rollback] == [22.1]
+
+
+def test_what_the_fault_did_not_declare_belongs_to_the_rollback_once_it_started() -> None:
+    """What the fault did not declare belongs to the rollback once it started."""
+    finding = failed_by_rollback(history(failed(20.5, path="write", cls="post")), reads)
+    assert finding.verdict is Verdict.FAIL
+    assert finding.count == 1
+    assert finding.figures["post failed by rollback"] == 1
+    assert finding.first
+    assert "502: bad gateway" in finding.first
+
+
+def test_a_request_under_way_when_the_rollback_started_was_cut_by_it() -> None:
+    """A request under way when the rollback started was cut by it."""
+    found = attribute(history(failed(19, 20.5, path="write")), reads)
+    assert len(found.rollback) == 1
+
+
+def test_failures_after_the_end_still_belong_to_the_rollback() -> None:
+    """Failures after the end still belong to the rollback."""
+    assert failed_by_rollback(history(failed(34)), reads).verdict is Verdict.FAIL
+
+
+def test_some_may_be_allowed_and_not_one_more() -> None:
+    """Some may be allowed and not one more."""
+    assert failed_by_rollback(history(failed(25)), reads, allowed=1).verdict is Verdict.PASS
+    assert failed_by_rollback(history(failed(25), failed(26)), reads, allowed=1).verdict is Verdict.FAIL
+
+
+def test_a_failure_before_the_fault_makes_the_drill_inconclusive() -> None:
+    """A failure before the fault makes the drill inconclusive."""
+    finding = failed_by_rollback(history(failed(5)), reads)
+    assert finding.verdict is Verdict.INCONCLUSIVE
+    assert finding.count == 1
+
+
+def test_without_the_mark_of_the_fault_nothing_is_excused() -> None:
+    """Without the mark of the fault nothing is excused."""
+    finding = failed_by_rollback(history(failed(21), marks=MARKS[1:]), reads)
+    assert finding.verdict is Verdict.FAIL
+
+
+def test_without_a_switch_nothing_after_the_start_is_excused() -> None:
+    """Without a switch nothing after the start is excused."""
+    marks = tuple(mark for mark in MARKS if mark.name != "edge switched")
+    found = attribute(history(failed(15), failed(21), marks=marks), reads)
+    assert len(found.fault) == 1
+    assert len(found.rollback) == 1
+
+
+@pytest.mark.parametrize("missing", ["rollback started", "rollback ended"])
+def test_without_the_marks_of_the_rollback_it_is_inconclusive(missing: str) -> None:
+    """Without the marks of the rollback it is inconclusive."""
+    marks = tuple(mark for mark in MARKS if mark.name != missing)
+    finding = failed_by_rollback(history(marks=marks), reads)
+    assert finding.verdict is Verdict.INCONCLUSIVE
+    assert missing in finding.reason
+
+
+def test_no_request_while_the_rollback_ran_is_inconclusive() -> None:
+    """No request while the rollback ran is inconclusive."""
+    finding = failed_by_rollback(History(requests=(at(1), at(35)), marks=MARKS), reads)
+    assert finding.verdict is Verdict.INCONCLUSIVE
+
+
+def test_no_request_at_all_is_inconclusive() -> None:
+    """No request at all is inconclusive."""
+    assert failed_by_rollback(History(marks=MARKS), reads).verdict is Verdict.INCONCLUSIVE
+
+
+def test_the_worst_is_the_one_that_waited_longest() -> None:
+    """The worst is the one that waited longest."""
+    slow = failed(25, 33, status=None, reason="no answer within 8 s", release=None)
+    finding = failed_by_rollback(history(failed(24), slow), reads)
+    assert finding.worst
+    assert "no answer within 8 s" in finding.worst
+
+
+def test_signing_in_again_is_counted_and_no_failure() -> None:
+    """Signing in again is counted and no failure."""
+    finding = failed_by_rollback(history(at(25, status=401)), reads)
+    assert finding.verdict is Verdict.PASS
+    assert finding.figures["signed in again"] == 1
