@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import re
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -63,6 +67,26 @@ def test_phases_show_while_output_is_captured(pytester: pytest.Pytester) -> None
     ran.stdout.fnmatch_lines(["  inject * 0.0 s", "  rollback * 0.0 s"])
     assert "out of the test" not in ran.stdout.str()
     assert "..." not in ran.stdout.str()
+
+
+def test_on_a_terminal_the_running_phase_shows(pytester: pytest.Pytester) -> None:
+    """A phase is on the screen while it runs; its line is replaced when it ends."""
+    pytester.makeconftest(f"import sys; sys.path.insert(0, {str(ROOT)!r})")
+    pytester.makepyfile("""
+        from fixtures.phases import Phases, terminal
+        def test_drill(request):
+            with Phases(terminal(request.config))("inject"): pass
+    """)
+    said = bytearray()
+
+    def read(descriptor: int) -> bytes:
+        chunk = os.read(descriptor, 4096)
+        said.extend(chunk)
+        return chunk
+
+    status = pty.spawn([sys.executable, "-m", "pytest", "-q", "-p", "no:faker"], read)
+    assert status == 0
+    assert re.search(rb"\r  inject \.\.\. +\r  inject +0\.0 s", bytes(said)), bytes(said)
 
 
 def test_a_worker_says_nothing(pytester: pytest.Pytester) -> None:
