@@ -1,0 +1,3 @@
+"""Loads what the drills need; everything else is in fixtures/."""
+
+pytest_plugins = ["fixtures.allure_results", "fixtures.plugin"]
