@@ -68,7 +68,7 @@ def edge() -> Iterator[Callable[[bytes | None], Edge]]:
 
 
 def _http(body: bytes, status: str = "200 OK", kind: str = "text/html", extra: str = "") -> bytes:
-    """Http."""
+    """Build an answer as it goes over the wire."""
     head = (
         f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nContent-Type: {kind}\r\n{extra}Connection: close\r\n\r\n"
     )
@@ -76,7 +76,7 @@ def _http(body: bytes, status: str = "200 OK", kind: str = "text/html", extra: s
 
 
 def _watched(url: str, until: Callable[[History], bool]) -> History:
-    """Watched."""
+    """Record what users and probes see of an edge until it is enough."""
     recorder = Recorder()
     parts: list[Users | Probes] = [
         Users(url, url, None, 7, count=2, pace=0.01, recorder=recorder),
@@ -93,7 +93,7 @@ def _watched(url: str, until: Callable[[History], bool]) -> History:
 
 
 def _enough(history: History) -> bool:
-    """Enough."""
+    """Every path was sampled, and users asked."""
     return len(history.paths()) == 4 and len(history.requests) > 3 and len(history.samples) > 10
 
 
