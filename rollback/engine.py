@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from rollback.commands import Argv
 
-__all__ = ["CommandFailed", "Engine", "Result", "wait_until"]
+__all__ = ["POLL_SECONDS", "CommandFailed", "Engine", "Result", "wait_until"]
 
 #: Variables that reach the commands. All others stay outside: a SPHEROSEG_VERSION exported in the operator's
 #: shell would win over the env files, and the next `up` from another shell would undo the rollback.

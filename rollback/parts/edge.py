@@ -7,16 +7,20 @@ the generation before are watched until they have finished their requests.
 
 from __future__ import annotations
 
+import re
+import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rollback import commands
-from rollback.engine import wait_until
+from rollback.engine import POLL_SECONDS, wait_until
 from rollback.outcome import Failed
 from rollback.parts import files
 from rollback.plan import Reading
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from rollback.deployment import Deployment
@@ -25,6 +29,8 @@ __all__ = ["Edge", "Route", "upstreams"]
 
 MARKER_HOST = "generation.rollback.invalid"
 SWITCH_SECONDS = 15
+
+_WAITING = re.compile(r"Waiting: (\d+)")
 
 #: Worker processes with their titles, read from /proc: nginx images have no `ps`.
 _WORKERS = "for p in /proc/[0-9]*; do tr '\\0' ' ' 2>/dev/null < $p/cmdline && echo \" ${p#/proc/}\"; done"
@@ -49,8 +55,8 @@ def upstreams(routes: list[Route], generation: str, port: int) -> str:
     return (
         "# Written by rollback: which containers serve, and the generation that proves it.\n"
         + "".join(route.line() for route in routes)
-        + f"server {{ listen {port}; server_name {MARKER_HOST}; location / {{ default_type text/plain; "
-        + f'return 200 "{generation}\\n"; }} }}\n'
+        + f"server {{ listen {port}; server_name {MARKER_HOST}; location = /status {{ stub_status; }} "
+        + f'location / {{ default_type text/plain; return 200 "{generation}\\n"; }} }}\n'
     )
 
 
@@ -104,7 +110,8 @@ class Edge:
         before = self.file.read_text(encoding="utf-8")
         files.write(self.file, content)
         try:
-            self._apply()
+            with self._closing():
+                self._apply()
             wait_until(
                 lambda: ((now := self.reading(generation)).holds, now.seen),
                 seconds=SWITCH_SECONDS,
@@ -113,6 +120,35 @@ class Edge:
         except Failed:
             files.write(self.file, before)
             raise
+
+    @contextmanager
+    def _closing(self) -> Iterator[None]:
+        """Let kept connections end before the reload that would cut them: see [edge] closing_file."""
+        name = self.deployment.settings.edge.closing_file
+        if name is None:
+            yield
+            return
+        switch = self.deployment.root / name
+        files.write(switch, "connections end after each answer: a switch is going on\n", mode=0o644)
+        try:
+            self._wait_for_idle_to_end()
+            yield
+        finally:
+            switch.unlink(missing_ok=True)
+
+    def _wait_for_idle_to_end(self) -> None:
+        """Up to closing_seconds: a browser tab that asks nothing keeps its connection, and loses nothing."""
+        deadline = time.monotonic() + self.deployment.settings.edge.closing_seconds
+        while self._idle() > 0 and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+
+    def _idle(self) -> int:
+        """Connections that wait for a next request; 0 where nginx does not tell."""
+        if not any(one.running for one in self.deployment.serving(self.deployment.settings.edge.service)):
+            return 0
+        answer = self.deployment.through_edge("/status", f"Host: {MARKER_HOST}")
+        found = _WAITING.search(answer.body)
+        return int(found[1]) if found else 0
 
     def _apply(self) -> None:
         table = self.deployment.settings
