@@ -138,7 +138,7 @@ class StandIns:
         return health.status == _OK, f"{role} {wanted} health {health.status}"
 
     def prove(self) -> None:
-        """Wait until all are proven, then let the engine restart them if the host fails now.
+        """Wait until all are proven.
 
         Raises:
             Refused: with the last answer and the end of the log of what did not come up.
@@ -148,6 +148,9 @@ class StandIns:
             wait_until(self._proven_or_dead, seconds=seconds, what=f"{self.release.version} healthy beside")
         except Stop as stop:
             raise Refused(f"{stop.found} {self._logs()}", "choose another release; nothing was changed") from stop
+
+    def protect(self) -> None:
+        """From now on users depend on them: the engine brings them back if they or the host fail."""
         for name in self.names().values():
             self.deployment.engine.ask(commands.restart_always(name))
 

@@ -204,10 +204,14 @@ class _Procedure:
             f"users served by {self.release.version}",
             "traffic first: recovery does not wait for what is replaced",
             self._moved,
-            lambda: self._switch("beside", self.standins.names(), self._asset_backups()),
+            self._move,
             self._move_back,
             moves_users=True,
         )
+
+    def _move(self) -> None:
+        self.standins.protect()
+        self._switch("beside", self.standins.names(), self._asset_backups())
 
     def _moved(self) -> Reading:
         beside = self.edge.reading(self._generation("beside"))
