@@ -19,7 +19,7 @@ FILE = "rollback.toml"
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class DeploymentTable(_Table):
