@@ -74,19 +74,27 @@ class Journal:
         return found
 
     def append(self, run: str, event: str, **data: Any) -> Entry:
-        """Write one entry and return when it is on the disk."""
+        """Write one entry and return when it is on the disk.
+
+        Raises:
+            Failed: when the chain is broken, or the disk did not take the whole entry.
+        """
         past = self.entries()
         previous = past[-1].digest() if past else _START
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         entry = Entry(len(past) + 1, now, time.monotonic(), run, event, data, previous)
         self._cut_torn_line()
+        self._write(entry.line().encode())
+        return entry
+
+    def _write(self, line: bytes) -> None:
         handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
-            os.write(handle, entry.line().encode())
+            if os.write(handle, line) != len(line):
+                raise Failed(f"{self.path} took only a part of an entry.", "make room on its disk")
             os.fsync(handle)
         finally:
             os.close(handle)
-        return entry
 
     def unfinished(self) -> str | None:
         """The id of a run that began and did not end."""
@@ -103,8 +111,9 @@ class Journal:
         return [entry for entry in self.entries() if entry.run == run]
 
     def _whole_lines(self) -> list[str]:
-        text = self.path.read_text(encoding="utf-8")
-        return [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
+        """Cut at line feeds alone: what other separators would hide has to break the chain."""
+        text = self.path.read_bytes().decode(errors="replace")
+        return [f"{line}\n" for line in text.split("\n")[:-1]]
 
     def _cut_torn_line(self) -> None:
         if not self.path.exists():
@@ -116,11 +125,11 @@ class Journal:
     def _parsed(self, line: str, number: int) -> Entry:
         try:
             raw = json.loads(line)
-            claimed = raw.pop("hash")
+            del raw["hash"]
             entry = Entry(**raw)
         except (ValueError, TypeError, KeyError):
             raise self._broken(number) from None
-        if entry.digest() != claimed:
+        if entry.line() != line:
             raise self._broken(number)
         return entry
 
