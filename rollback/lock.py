@@ -62,8 +62,8 @@ def held(path: Path, what: str) -> Iterator[None]:
 
 
 def _sentence(raw: bytes) -> str:
+    told = "{who} has held the lock of this deployment since {since} for `{what}` (pid {pid})."
     try:
-        holder = json.loads(raw)
-    except ValueError:
+        return told.format(**json.loads(raw))
+    except (ValueError, KeyError, TypeError):  # its holder is just writing it
         return "Another rollback command holds the lock of this deployment."
-    return "{who} has held the lock of this deployment since {since} for `{what}` (pid {pid}).".format(**holder)
