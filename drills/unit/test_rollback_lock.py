@@ -1,0 +1,140 @@
+"""The lock: one command at a time, its holder named, and never held by the dead."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rollback import lock
+from rollback.outcome import Exit, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+HOLD = """
+import sys
+from pathlib import Path
+from rollback import lock
+with lock.held(Path(sys.argv[1]), "application"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+#: A holder that dies and leaves a child of its own behind.
+LEAVE_A_CHILD = """
+import subprocess, sys
+from pathlib import Path
+from rollback import lock
+with lock.held(Path(sys.argv[1]), "application"):
+    child = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdout=subprocess.DEVNULL)
+    print("held", flush=True)
+    child.wait()
+"""
+
+
+@contextmanager
+def holder(path: Path, program: str = HOLD) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds the lock."""
+    argv = [sys.executable, "-c", program, str(path)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == "held\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_second_command_is_refused_and_told_who_holds_it(tmp_path: Path) -> None:
+    """The refusal says who, for what, since when and with which pid, and what to do."""
+    path = tmp_path / "lock"
+    with holder(path) as other, pytest.raises(Refused) as caught, lock.held(path, "resume"):
+        pytest.fail("two hold the lock")
+    said = re.fullmatch(
+        r"(\S+)@(\S+) has held the lock of this deployment since (\S+) for `application` \(pid (\d+)\)\.",
+        caught.value.found,
+    )
+    assert said
+    assert int(said[4]) == other.pid
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", said[3])
+    assert (caught.value.exit, caught.value.next_step) == (Exit.REFUSED, "wait for it, or talk to them")
+
+
+def test_a_holder_that_was_killed_holds_nothing(tmp_path: Path) -> None:
+    """SIGKILL leaves no stale lock: it is free as soon as the process is gone."""
+    path = tmp_path / "lock"
+    with holder(path) as other:
+        other.kill()
+        other.wait()
+        with lock.held(path, "resume"):
+            assert '"what": "resume"' in path.read_text()
+
+
+def test_a_child_does_not_inherit_it(tmp_path: Path) -> None:
+    """What a killed command has started (a `docker` that still runs) does not keep the lock."""
+    path = tmp_path / "lock"
+    with holder(path, LEAVE_A_CHILD) as other:
+        other.kill()
+        other.wait()
+        with lock.held(path, "resume"):
+            pass
+
+
+def test_it_is_free_after_the_block_and_after_an_error(tmp_path: Path) -> None:
+    """The lock ends with its block, however that ends, and can be taken again."""
+    path = tmp_path / "lock"
+    with pytest.raises(ZeroDivisionError), lock.held(path, "one"):
+        raise ZeroDivisionError
+    with lock.held(path, "two"):
+        pass
+    with holder(path):
+        pass
+
+
+def test_within_one_process_it_is_held_as_well(tmp_path: Path) -> None:
+    """The same process cannot take it twice."""
+    path = tmp_path / "lock"
+    with lock.held(path, "one"), pytest.raises(Refused, match="for `one`"), lock.held(path, "two"):
+        pytest.fail("held twice")
+
+
+def test_a_refused_command_does_not_change_who_holds_it(tmp_path: Path) -> None:
+    """Asking for the lock leaves the holder's entry as it is."""
+    path = tmp_path / "lock"
+    with lock.held(path, "one"):
+        before = path.read_bytes()
+        with pytest.raises(Refused), lock.held(path, "two"):
+            pytest.fail("held twice")
+        assert path.read_bytes() == before
+
+
+def test_a_shorter_entry_leaves_nothing_of_a_longer_one(tmp_path: Path) -> None:
+    """What an earlier holder wrote is gone; the file is private."""
+    path = tmp_path / "lock"
+    path.write_text("x" * 4000)
+    path.chmod(0o600)
+    with lock.held(path, "one"), pytest.raises(Refused, match="for `one`"), lock.held(path, "two"):
+        pytest.fail("held twice")
+    assert "x" * 10 not in path.read_text()
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '"x"'], ids=["empty", "cut", "list", "no keys", "text"])
+def test_a_holder_that_cannot_be_read_still_holds(tmp_path: Path, content: str) -> None:
+    """An entry that says nothing (its holder is just writing it) is a refusal and no traceback."""
+    path = tmp_path / "lock"
+    with lock.held(path, "one"):
+        path.write_text(content)
+        with pytest.raises(Refused, match="Another rollback command holds the lock"), lock.held(path, "two"):
+            pytest.fail("held twice")
+
+
+def test_two_deployments_have_two_locks(tmp_path: Path) -> None:
+    """The lock of one deployment is nothing to another."""
+    with lock.held(tmp_path / "a", "one"), lock.held(tmp_path / "b", "two"):
+        pass
