@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -12,9 +13,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Redactor"]
 
-_SECRET_KEY = re.compile(r"SECRET|PASSW|TOKEN|_KEY$|^KEY|CREDENTIAL|DATABASE_URL|REDIS_URL|DSN", re.IGNORECASE)
+_SECRET_KEY = re.compile(
+    r"SECRET|PASSW|PASSPHRASE|(?:^|_)(?:PASS|PWD)$|TOKEN|_KEY$|^KEY|CREDENTIAL|DATABASE_URL|REDIS_URL|DSN",
+    re.IGNORECASE,
+)
 _LINE = re.compile(r"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.]*)\s*[=:]\s*(.*)$")
 _URL_PASSWORD = re.compile(r"://[^:/@\s]*:([^@\s]+)@")
+_QUOTED = re.compile(r"""(?P<quote>['"])(?P<value>.*?)(?<!\\)(?P=quote)""")
+_COMMENT = re.compile(r"\s#.*")
 _SHORTEST = 4
 MASK = "[secret]"
 
@@ -31,7 +37,7 @@ class Redactor:
         found: set[str] = set()
         for path in env_files:
             if path.is_file():
-                found |= _values(path.read_text(encoding="utf-8", errors="replace"))
+                found |= _values(path.read_text(encoding="utf-8-sig", errors="replace"))
         return cls(tuple(sorted(found, key=len, reverse=True)))
 
     def __call__(self, text: str) -> str:
@@ -46,6 +52,13 @@ def _values(text: str) -> set[str]:
     for line in text.splitlines():
         match = _LINE.match(line)
         if match and _SECRET_KEY.search(match[1]):
-            value = match[2].strip().strip("'\"")
-            found |= {value, *_URL_PASSWORD.findall(value)}
+            for value in _readings(match[2].strip()):
+                passwords = _URL_PASSWORD.findall(value)
+                found |= {value, *passwords, *map(unquote, passwords)}
     return {one for one in found if len(one) >= _SHORTEST}
+
+
+def _readings(written: str) -> set[str]:
+    """What the value may be: readers of env files differ on quotes and on comments behind a value."""
+    quoted = _QUOTED.match(written)
+    return {written.strip("'\""), quoted["value"] if quoted else _COMMENT.sub("", written).strip()}
