@@ -59,10 +59,16 @@ def capture(root: Path, names: Iterable[str], store: Path) -> list[FileRecord]:
     for name in listed(root, names):
         kept = store / name
         kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _private(kept)
         shutil.copyfile(root / name, kept)
-        kept.chmod(0o600)
         records.append(_record(root, name))
     return records
+
+
+def _private(path: Path) -> None:
+    """An empty file for the owner alone: secrets written into it are at no time readable by others."""
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600, exist_ok=False)
 
 
 def verify_store(records: Iterable[FileRecord], store: Path) -> None:
@@ -100,6 +106,7 @@ def restore(root: Path, records: Iterable[FileRecord], store: Path) -> None:
 def _restore_one(target: Path, kept: Path, record: FileRecord) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.rollback")
+    _private(temporary)
     shutil.copyfile(kept, temporary)
     temporary.chmod(record.mode)
     if os.geteuid() == 0:
@@ -123,6 +130,7 @@ def write(target: Path, content: str, mode: int | None = None) -> None:
     """Write a file atomically, keeping the permission bits of the one it replaces."""
     bits = mode if mode is not None else (target.stat().st_mode & 0o7777 if target.exists() else 0o644)
     temporary = target.with_name(f".{target.name}.rollback")
+    _private(temporary)
     temporary.write_text(content, encoding="utf-8")
     temporary.chmod(bits)
     replace(temporary, target)
