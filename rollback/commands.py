@@ -132,11 +132,6 @@ def commit(container: str, image: str, message: str) -> Argv:
     return ["docker", "commit", "--pause=false", "--message", message, container, image]
 
 
-def diff(container: str) -> Argv:
-    """Files that a container changed since its start."""
-    return ["docker", "diff", container]
-
-
 def build(context: Path, *, name: str, dockerfile: str, args: Mapping[str, str], target: str | None) -> Argv:
     """Build one image from a folder."""
     argv = ["docker", "build", "--tag", name, "--file", str(context / dockerfile)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,10 @@ from rollback.engine import Engine
 from rollback.outcome import Failed, Refused
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
     from pathlib import Path
+
+    from rollback.engine import Result
 
 __all__ = ["Answer", "Container", "Deployment"]
 
@@ -77,6 +80,11 @@ def _address(bound: dict[str, str]) -> str:
     return f"{'127.0.0.1' if host in ('', '0.0.0.0', '::') else host}:{bound['HostPort']}"  # noqa: S104 -- compared, not bound
 
 
+def _full(image: str) -> str:
+    """The name as the engine lists it: with a tag."""
+    return image if ":" in image.rpartition("/")[2] else f"{image}:latest"
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a service said over HTTP; status 0 when it did not answer."""
@@ -113,6 +121,7 @@ class Deployment:
     root: Path
     settings: settings.Settings
     engine: Engine
+    _edge: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def load(cls, directory: Path) -> Deployment:
@@ -193,27 +202,44 @@ class Deployment:
 
     def image_id(self, name: str) -> str | None:
         """The ID of an image, or None where the engine does not have it."""
-        result = self.engine.run(commands.inspect("image", [name]))
-        return str(json.loads(result.out)[0]["Id"]) if result.code == 0 else None
+        return self.image_ids([name])[name]
 
-    def edge(self) -> Container:
-        """The running container of the edge.
+    def image_ids(self, names: Collection[str]) -> dict[str, str | None]:
+        """The IDs of several images, by name or ID, in one question; None where the engine does not have one."""
+        if not names:
+            return {}
+        found = json.loads(self.engine.run(commands.inspect("image", sorted(names))).out or "[]")
+        known = {alias: str(one["Id"]) for one in found for alias in (one["Id"], *(one.get("RepoTags") or []))}
+        return {name: known.get(_full(name)) for name in names}
+
+    def edge_running(self) -> str | None:
+        """ID of the running container of the edge; None when it does not run."""
+        found = [one.id for one in self.serving(self.settings.edge.service) if one.running]
+        self._edge["id"] = found[0] if found else ""
+        return found[0] if found else None
+
+    def in_edge(self, command: Sequence[str], *, seconds: float = 60) -> Result:
+        """Run a command in the edge's container; which one that is, is looked up again only when it has gone.
 
         Raises:
-            Refused: when it does not run.
+            Refused: when the edge does not run.
         """
-        name = self.settings.edge.service
-        found = [one for one in self.serving(name) if one.running]
-        if not found:
+        if self._edge.get("id"):
+            result = self.engine.run(commands.execute(self._edge["id"], command), seconds=seconds)
+            if not _gone(result):
+                return result
+        container = self.edge_running()
+        if container is None:
+            name = self.settings.edge.service
             raise Refused(f"The edge service `{name}` is not running.", f"`docker compose up -d {name}`")
-        return found[0]
+        return self.engine.run(commands.execute(container, command), seconds=seconds)
 
     def fetch_all(self, urls: list[str], *headers: str) -> list[Answer]:
         """Ask over HTTP from inside the edge, from where users' requests will come; one answer a URL."""
         argv = ["curl", "-sS", "--max-time", "5", "-w", f"\n%{{http_code}}{_END}"]
         for header in headers:
             argv += ["-H", header]
-        result = self.engine.run(commands.execute(self.edge().id, [*argv, *urls]), seconds=30)
+        result = self.in_edge([*argv, *urls])
         found = [Answer.of(text) for text in result.out.split(_END)[:-1]]
         if len(found) != len(urls):
             raise Failed(f"The edge cannot ask {urls[0]}: {result.err.strip()}.", "is curl in the edge's image?")
@@ -247,3 +273,9 @@ class Deployment:
     def migrations(self) -> list[str]:
         """The applied migrations, oldest first."""
         return self.sql(f"SELECT version FROM {self.settings.database.history} ORDER BY version").split()  # noqa: S608 -- name validated by a pattern
+
+
+def _gone(result: Result) -> bool:
+    """Whether the engine says that the container is not there or does not run."""
+    said = result.err.lower()
+    return result.code != 0 and ("no such container" in said or "is not running" in said)

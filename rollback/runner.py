@@ -133,10 +133,10 @@ class Runner:
             started = time.monotonic()
             try:
                 step.undo()
-            except Stop as stop:
-                found = self.redact(stop.found)
+            except (Exception, KeyboardInterrupt) as cause:
+                found = self.redact(_told(cause)[0])
                 self.journal.append(plan.run, "failed", step=step.name, reason=f"not taken back: {found}")
-                raise Failed(f"`{step.name}` could not be taken back: {found}", "`rollback abort` again") from stop
+                raise Failed(f"`{step.name}` could not be taken back: {found}", "`rollback abort` again") from cause
             self._note(plan.run, step, "undone", started, "taken back")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -32,11 +33,6 @@ def stopped(fault: BadRelease, target: str, *said: str, code: int = REFUSED) -> 
     )
 
 
-def with_blow(scenario: Scenario, **more: object) -> Scenario:
-    """The same scenario with more of it."""
-    return Scenario(**{**scenario.__dict__, **more})  # type: ignore[arg-type] -- fields of the same class
-
-
 @pytest.mark.gate
 @pytest.mark.drill(id="application-unknown-version", severity="normal", **FACTS)
 def test_unknown_version_is_refused(drill: Bench) -> None:
@@ -53,7 +49,7 @@ def test_bad_version_is_refused(drill: Bench) -> None:
         one.stack.rollback(*words).check()
 
     refused = stopped(candidates.polygons(), GOOD, "v4.0.0 is marked bad", "leaks Spheroids über Nacht")
-    drill(with_blow(refused, before_command=marked))
+    drill(replace(refused, before_command=marked))
 
 
 @pytest.mark.drill(id="application-gone", severity="critical", **FACTS)
@@ -65,7 +61,7 @@ def test_pruned_image_without_a_tag_is_refused(drill: Bench) -> None:
         run(["git", "tag", "-d", GOOD], cwd=one.stack.checkout).check()
 
     refused = stopped(candidates.polygons(), GOOD, "is gone and there is no git tag v4.0.0")
-    drill(with_blow(refused, before_command=pruned, unique_images=True))
+    drill(replace(refused, before_command=pruned, unique_images=True))
 
 
 @pytest.mark.drill(id="application-unhealthy-target", severity="critical", **FACTS)
@@ -85,4 +81,4 @@ def test_already_on_the_target(drill: Bench) -> None:
         one.scenario.fault.heal(one.stack)
 
     nothing = stopped(candidates.polygons(), GOOD, "v4.0.0 runs already", code=NOTHING_TO_DO)
-    drill(with_blow(nothing, before_command=healed))
+    drill(replace(nothing, before_command=healed))

@@ -104,7 +104,7 @@ def test_services_that_forbid_two_copies(drill: Bench) -> None:
             SERVES,
             objective=OBJECTIVE,
             blamed=(fault.version,),
-            overrides={"backend": '{{container_name: "{project}-the-backend", ports: ["127.0.0.1::5001"]}}'},
+            overrides={"backend": ('container_name: "{project}-the-backend"', 'ports: ["127.0.0.1::5001"]')},
             further=told_of_the_port,
         )
     )

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rollback import commands
 from rollback.engine import POLL_SECONDS, wait_until
 from rollback.outcome import Failed
 from rollback.parts import files
@@ -95,9 +94,6 @@ class Edge:
 
     def reading(self, generation: str) -> Reading:
         """Whether the edge answers with this generation."""
-        running = [one for one in self.deployment.serving(self.deployment.settings.edge.service) if one.running]
-        if not running:
-            return Reading(holds=False, seen="the edge is not running")
         seen = self.generation()
         return Reading(seen == generation, f"the edge answers generation {seen or '(none)'}")
 
@@ -144,7 +140,7 @@ class Edge:
 
     def _idle(self) -> int:
         """Connections that wait for a next request; 0 where nginx does not tell."""
-        if not any(one.running for one in self.deployment.serving(self.deployment.settings.edge.service)):
+        if self.deployment.edge_running() is None:
             return 0
         answer = self.deployment.through_edge("/status", f"Host: {MARKER_HOST}")
         found = _WAITING.search(answer.body)
@@ -152,30 +148,35 @@ class Edge:
 
     def _apply(self) -> None:
         table = self.deployment.settings
-        running = [one for one in self.deployment.serving(table.edge.service) if one.running]
-        if not running:
+        if self.deployment.edge_running() is None:
             up = self.deployment.compose.up([table.edge.service], wait_seconds=table.timing.healthy)
             self.deployment.engine.ask(up)
             return
-        self.deployment.engine.ask(commands.execute(running[0].id, table.edge.test))
-        old = self._workers(running[0].id)
-        self.deployment.engine.ask(commands.execute(running[0].id, table.edge.reload))
+        self._must(table.edge.test)
+        old = self._workers()
+        self._must(table.edge.reload)
         wait_until(
-            lambda: (not (left := old & self._workers(running[0].id)), f"old workers {sorted(left)} accept requests"),
+            lambda: (not (left := old & self._workers()), f"old workers {sorted(left)} accept requests"),
             seconds=SWITCH_SECONDS,
             what="the change of the edge's workers",
         )
 
-    def _workers(self, container: str, title: str = "nginx: worker process ") -> set[str]:
+    def _must(self, command: list[str]) -> None:
+        result = self.deployment.in_edge(command)
+        if result.code != 0:
+            said = result.err.strip()
+            raise Failed(f"`{' '.join(command)}` in the edge ended with {result.code}: {said}", "mend that file")
+
+    def _workers(self, title: str = "nginx: worker process ") -> set[str]:
         """PIDs of workers that accept connections, or of those with another title."""
-        result = self.deployment.engine.run(commands.execute(container, ["sh", "-c", _WORKERS]))
+        result = self.deployment.in_edge(["sh", "-c", _WORKERS])
         lines = [line for line in result.out.splitlines() if line.startswith(title)]
         wanted = [line for line in lines if ("shutting down" in line) == ("shutting down" in title)]
         return {line.split()[-1] for line in wanted}
 
     def draining(self) -> Reading:
         """Whether all workers of earlier generations have finished."""
-        left = self._workers(self.deployment.edge().id, "nginx: worker process is shutting down")
+        left = self._workers("nginx: worker process is shutting down")
         return Reading(not left, f"{len(left)} old worker(s) still have requests")
 
     def drain(self) -> None:

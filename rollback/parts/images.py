@@ -11,7 +11,7 @@ from rollback import commands
 if TYPE_CHECKING:
     from rollback.deployment import Deployment
 
-__all__ = ["ImageRecord", "keep", "keep_name", "present", "safe"]
+__all__ = ["ImageRecord", "keep", "keep_name", "safe"]
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,3 @@ def _safe_tag(text: str) -> str:
 def keep(deployment: Deployment, image: str, name: str) -> None:
     """Give an image a name of ours, so that neither prune nor a moved tag can take it."""
     deployment.engine.ask(commands.tag(image, name))
-
-
-def present(deployment: Deployment, record: ImageRecord) -> bool:
-    """Whether the engine still has the image as recorded: by ID, whatever its names are now."""
-    return deployment.image_id(record.id) == record.id

@@ -8,6 +8,7 @@ of the checkout afterwards is the target.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from rollback import commands
@@ -33,6 +34,10 @@ class Pin:
 
     def names(self) -> dict[str, str]:
         """The image name of each role as Compose resolves it with the release's env files."""
+        return self._names
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
         config = self.deployment.config(release_compose(self.deployment, self.release))
         return {role: self.deployment.image_name(config, one.service) for role, one in self.release.images.items()}
 
@@ -61,16 +66,13 @@ class Pin:
     def reading(self) -> Reading:
         """Whether the checkout's env files and the image names are the release's."""
         wrong = [f"{path} differs" for path in files.differing(self.deployment.root, self._environment())]
-        for role, name in self.names().items():
-            if self.deployment.image_id(name) != self._image(role):
-                wrong.append(f"{name} is another image")
+        names, kept = self.names(), {role: one.kept_as for role, one in self.release.images.items()}
+        ids = self.deployment.image_ids({*names.values(), *kept.values()})
+        wrong += [f"{name} is another image" for role, name in names.items() if ids[name] != ids[kept[role]]]
         return Reading(not wrong, "; ".join(wrong) or f"env files and image names as in {self.release.version}")
 
     def _environment(self) -> list[files.FileRecord]:
         return self.release.files["environment"]
-
-    def _image(self, role: str) -> str | None:
-        return self.deployment.image_id(self.release.images[role].kept_as)
 
     def put(self) -> None:
         """Put the env files back and move the image names."""
@@ -102,13 +104,14 @@ class Pin:
         pinned = self.reading()
         if not pinned.holds:
             return pinned
-        hashes = self.deployment.hashes(self.deployment.compose)
+        hashes, there = self.deployment.hashes(self.deployment.compose), self.deployment.containers()
+        images = self.deployment.image_ids({one.kept_as for one in self.release.images.values()})
         wrong = []
-        for role, record in self.release.images.items():
-            running = self.deployment.serving(record.service)
+        for record in self.release.images.values():
+            running = [one for one in there if one.service == record.service and not one.one_off]
             wrong += [] if running else [f"{record.service} has no container"]
             for one in running:
-                wrong += one.differences(self._image(role), hashes.get(record.service))
+                wrong += one.differences(images[record.kept_as], hashes.get(record.service))
         return Reading(not wrong, "; ".join(wrong) or "containers, image names and env files agree")
 
     def proven(self) -> Reading:

@@ -34,7 +34,9 @@ class Rebuild:
 
     def lost(self) -> list[str]:
         """Roles whose image the engine no longer has."""
-        return [role for role, one in self.release.images.items() if self.deployment.image_id(one.id) is None]
+        images = self.release.images
+        ids = self.deployment.image_ids({one.id for one in images.values()})
+        return [role for role, one in images.items() if ids[one.id] is None]
 
     def possible(self) -> None:
         """Prove that every image is there or can be rebuilt.
@@ -67,9 +69,9 @@ class Rebuild:
 
     def reading(self) -> Reading:
         """Whether every image is there under the name that keeps it."""
-        missing = [
-            one.kept_as for one in self.release.images.values() if self.deployment.image_id(one.kept_as) != one.id
-        ]
+        images = self.release.images.values()
+        ids = self.deployment.image_ids({one.kept_as for one in images})
+        missing = [one.kept_as for one in images if ids[one.kept_as] != one.id]
         return Reading(not missing, f"missing: {', '.join(missing)}" if missing else "all images are there")
 
     def bring(self) -> None:

@@ -1,4 +1,4 @@
-"""What was replaced is stopped and kept for the post-mortem: log, changed files, state, and an image of it.
+"""What was replaced is stopped and kept for the post-mortem: its log and an image of its file system.
 
 Compose removes an outdated container at the next `up`, even a stopped one, and its labels cannot be changed. So
 the container itself cannot stay; what it knew does.
@@ -69,5 +69,4 @@ class Retired:
             "log": log.name,
             "log_sha256": files.sha256(log),
             "image": image,
-            "changed_files": self.deployment.engine.ask(commands.diff(container)).splitlines(),
         }

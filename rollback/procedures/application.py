@@ -303,7 +303,9 @@ class _Procedure:
         self.standins.remove()
 
     def _verified(self) -> Reading:
-        lines = verify(self.deployment, self.release, since=self.facts["since"])
+        # read anew: a rebuilt image has another ID
+        release = Shelf(self.deployment).get(self.release.version)
+        lines = verify(self.deployment, release, since=self.facts["since"])
         bad = [f"{one.check}: {one.seen}" for one in lines if not one.ok]
         return Reading(not bad, "; ".join(bad) or f"all {len(lines)} checks")
 
