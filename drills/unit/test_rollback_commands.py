@@ -74,7 +74,6 @@ TABLE = {
         commands.commit("c1", "kept:1", "replaced by r1"),
         ["docker", "commit", "--pause=false", "--message", "replaced by r1", "c1", "kept:1"],
     ),
-    "diff": (commands.diff("c1"), words("docker diff c1")),
     "git": (commands.git(ROOT, "rev-parse", "HEAD"), words("git -C /srv/spheroseg rev-parse HEAD")),
 }
 

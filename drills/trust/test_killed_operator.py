@@ -1,0 +1,89 @@
+"""The operator's machine dies in the middle of `rollback application`: nobody is left half switched."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fixtures.checks.residue import Allowed
+from fixtures.faults import candidates
+from fixtures.faults.candidates import GOOD
+from fixtures.operators import KilledOperator
+from fixtures.scenario import AFTER_APPLICATION, Scenario
+
+if TYPE_CHECKING:
+    from fixtures.bench import Bench
+    from fixtures.history import PathName
+
+pytestmark = [pytest.mark.engine, pytest.mark.trust, pytest.mark.application]
+
+FACTS = {
+    "section": "Application Rollback / Interrupted",
+    "procedure": "application",
+    "severity": "critical",
+    "objective": 300,
+}
+SERVES: dict[PathName, str] = {"read": GOOD, "write": GOOD, "frontend": GOOD, "ml": GOOD}
+STEPS = {
+    "started": "v4.0.0 started beside",
+    "recorded": "state before recorded",
+    "moved": "users served by v4.0.0",
+    "pinned": "env files and image names",
+    "retired": "replaced containers stopped",
+    "composed": "v4.0.0 runs as Compose's own services",
+    "removed": "stand-ins drained and removed",
+}
+RESUMED = [
+    pytest.param(step, id=name, marks=pytest.mark.drill(id=f"killed-{name}", **FACTS)) for name, step in STEPS.items()
+]
+TAKEN_BACK = (
+    *(entry for entry in AFTER_APPLICATION if "retired" not in entry.pattern),
+    Allowed("image rollback/*:retired-*", "what had been stopped was kept", expected=False),
+    Allowed("image spheroseg-drill/*:v4.1.0-*", "the faulty release is what runs"),
+    Allowed("file *.env", "the faulty release's env files are back"),
+    Allowed("container [bfm]*", "the faulty release's containers are back"),
+)
+
+
+@pytest.mark.parametrize("step", RESUMED)
+def test_killed_and_resumed(drill: Bench, step: str) -> None:
+    """Killed in the course of a step, `rollback resume` reaches the end that an undisturbed run reaches."""
+    fault = candidates.polygons()
+    drill(
+        Scenario(
+            (GOOD,),
+            fault,
+            ("application", GOOD),
+            SERVES,
+            operator=KilledOperator(step, "resume"),
+            objective=300,
+            blamed=(fault.version,),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        pytest.param(STEPS[name], id=name, marks=pytest.mark.drill(id=f"aborted-{name}", **FACTS))
+        for name in ("moved", "composed")
+    ],
+)
+def test_killed_and_taken_back(drill: Bench, step: str) -> None:
+    """Killed in the course of a step, `rollback abort` brings back what ran before, and users notice nothing."""
+    fault = candidates.polygons()
+    before: dict[PathName, str] = dict.fromkeys(("read", "write", "frontend"), fault.version)
+    drill(
+        Scenario(
+            (GOOD,),
+            fault,
+            ("application", GOOD),
+            before,
+            operator=KilledOperator(step, "abort"),
+            settles=False,
+            objective=300,
+            blamed=(fault.version,),
+            residue=TAKEN_BACK,
+        )
+    )

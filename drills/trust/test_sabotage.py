@@ -1,0 +1,26 @@
+"""The drills are drilled: each lie that our code could tell is told, and a drill must catch it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fixtures.sabotage import SABOTAGES, Sabotage, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [pytest.mark.engine, pytest.mark.trust]
+
+
+@pytest.mark.parametrize("sabotage", SABOTAGES, ids=lambda one: one.name.replace(" ", "-"))
+def test_sabotage_is_caught(sabotage: Sabotage, tmp_path: Path) -> None:
+    """The drill turns red, and by the check that stands for what was left out."""
+    line = run(sabotage, tmp_path)
+    check, words = sabotage.caught_by
+    found = {one["check"]: one for one in line["findings"]}
+    assert line["verdict"] != "pass", f"the sabotage survived: {line['reason']}"
+    assert check in found, f"the drill never came to the check: {line['reason']}"
+    assert found[check]["verdict"] != "pass"
+    assert words in found[check]["reason"], found[check]["reason"]
