@@ -64,6 +64,14 @@ def test_pruned_image_without_a_tag_is_refused(drill: Bench) -> None:
     drill(replace(refused, before_command=pruned, unique_images=True))
 
 
+@pytest.mark.gate
+@pytest.mark.drill(id="application-schema", severity="critical", **FACTS)
+def test_schema_that_the_target_cannot_work_with_is_refused(drill: Bench) -> None:
+    """A migration stands between: refused, and it is named."""
+    said = ("v4.0.0 works with migration 012; the database is at 013", "migrations stand between: 013")
+    drill(stopped(candidates.schema(), GOOD, *said))
+
+
 @pytest.mark.drill(id="application-unhealthy-target", severity="critical", **FACTS)
 def test_target_that_does_not_become_healthy_is_refused(drill: Bench) -> None:
     """The database password was rotated since: the target cannot come up beside the current release."""

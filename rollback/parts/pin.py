@@ -7,8 +7,10 @@ of the checkout afterwards is the target.
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rollback import commands
@@ -48,13 +50,10 @@ class Pin:
 
     def _target_hashes(self) -> dict[str, str]:
         """Compose's hashes with the release's env files, which need not be in the checkout yet."""
-        path = self.release.folder / ".hash.yml"
-        names = self.names()
-        path.write_text(overlay_text(self.deployment, self.release, names), encoding="utf-8")
-        try:
+        with tempfile.TemporaryDirectory(prefix="rollback-") as folder:
+            path = Path(folder) / "target.yml"
+            path.write_text(overlay_text(self.deployment, self.release, self.names()), encoding="utf-8")
             return self.deployment.hashes(release_compose(self.deployment, self.release, path))
-        finally:
-            path.unlink()
 
     def _is_target(self, role: str, hashes: dict[str, str]) -> bool:
         record = self.release.images[role]
