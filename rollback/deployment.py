@@ -180,6 +180,7 @@ class Deployment:
         return {
             "service": service,
             "containers": [one.id for one in containers],
+            "well": bool(containers) and all(one.well for one in containers),
             "images": sorted({one.image for one in containers}),
             "published": sorted({where for one in containers for where in one.ports.values()}),
         }

@@ -81,7 +81,7 @@ class Pin:
             self.deployment.engine.ask(commands.tag(self.release.images[role].kept_as, name))
 
     def take_back(self, preflight: Preflight, before: dict[str, Any], names: dict[str, str | None]) -> None:
-        """Undo `put` and have Compose run what ran before, healthy or not.
+        """Undo `put` and have Compose run what ran before; what was healthy is waited for, users come back to it.
 
         Args:
             preflight: holds the env files as they were.
@@ -94,9 +94,12 @@ class Pin:
                 self.deployment.engine.ask(commands.untag(name))
             elif image is not None:
                 self.deployment.engine.ask(commands.tag(image, name))
-        if before:
-            services = [one["service"] for one in before.values()]
-            self.deployment.engine.ask(self.deployment.compose.up(services, wait_seconds=None))
+        sound = [one["service"] for one in before.values() if one["well"]]
+        ill = [one["service"] for one in before.values() if not one["well"]]
+        seconds = self.deployment.settings.timing.healthy
+        for services, wait in ((sound, seconds), (ill, None)):
+            if services:
+                self.deployment.engine.ask(self.deployment.compose.up(services, wait_seconds=wait))
 
     def settled(self) -> Reading:
         """Whether a plain `docker compose up -d` would change nothing of the released services."""

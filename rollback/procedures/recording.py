@@ -26,6 +26,10 @@ def record(deployment: Deployment, journal: Journal, version: str) -> Release:
         Refused: when a check of the verification fails, a service does not say its version, or the version is
             taken.
     """
+    if journal.unfinished() is not None:
+        raise Refused(
+            "A run is interrupted: what runs now is nothing to record.", "`rollback resume` or `rollback abort`"
+        )
     bad = [f"{line.check}: {line.seen}" for line in verify(deployment, None) if not line.ok]
     if bad:
         raise Refused(f"What runs is not sound and is not recorded. {'; '.join(bad)}.", "mend it and record again")
