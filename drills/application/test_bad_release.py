@@ -8,59 +8,50 @@ import pytest
 
 from fixtures.faults import candidates
 from fixtures.faults.candidates import GOOD
-from fixtures.scenario import Scenario
+from fixtures.scenario import OBJECTIVE, Scenario
 
 if TYPE_CHECKING:
     from fixtures.bench import Bench
-    from fixtures.faults.release import BadRelease
-    from fixtures.history import PathName
 
 pytestmark = [pytest.mark.engine, pytest.mark.monthly, pytest.mark.application]
 
 SECTION = "Application Rollback / Quick Rollback (Docker)"
-OBJECTIVE = 300
-SERVES: dict[PathName, str] = {"read": GOOD, "write": GOOD, "frontend": GOOD, "ml": GOOD}
 FACTS = {"section": SECTION, "procedure": "application", "objective": OBJECTIVE}
-
-
-def rolled_back(fault: BadRelease) -> Scenario:
-    """The operator goes back to v4.0.0."""
-    return Scenario((GOOD,), fault, ("application", GOOD), SERVES, objective=OBJECTIVE, blamed=(fault.version,))
 
 
 @pytest.mark.gate
 @pytest.mark.drill(id="application-crash", severity="blocker", **FACTS)
 def test_backend_crashes_at_start(drill: Bench) -> None:
     """A release whose backend dies at start is taken back."""
-    drill(rolled_back(candidates.crash()))
+    drill(Scenario.back_to(GOOD, candidates.crash()))
 
 
 @pytest.mark.gate
 @pytest.mark.drill(id="application-errors", severity="critical", **FACTS)
 def test_a_third_of_requests_answer_500(drill: Bench) -> None:
     """A release that answers 500 to a third of its requests is taken back."""
-    drill(rolled_back(candidates.errors()))
+    drill(Scenario.back_to(GOOD, candidates.errors()))
 
 
 @pytest.mark.drill(id="application-slow", severity="normal", **FACTS)
 def test_ten_times_slower(drill: Bench) -> None:
     """A release that is ten times slower is taken back."""
-    drill(rolled_back(candidates.slow()))
+    drill(Scenario.back_to(GOOD, candidates.slow()))
 
 
 @pytest.mark.drill(id="application-assets", severity="critical", **FACTS)
 def test_frontend_asks_for_assets_that_do_not_exist(drill: Bench) -> None:
     """A release whose page cannot load its own assets is taken back."""
-    drill(rolled_back(candidates.assets()))
+    drill(Scenario.back_to(GOOD, candidates.assets()))
 
 
 @pytest.mark.drill(id="application-polygons", severity="critical", **FACTS)
 def test_ml_returns_wrong_polygons(drill: Bench) -> None:
     """A release whose segmentation is wrong while all is green is taken back."""
-    drill(rolled_back(candidates.polygons()))
+    drill(Scenario.back_to(GOOD, candidates.polygons()))
 
 
 @pytest.mark.drill(id="application-environment", severity="critical", **FACTS)
 def test_environment_came_with_the_release(drill: Bench) -> None:
     """A release that came with a broken env file is taken back together with it."""
-    drill(rolled_back(candidates.environment()))
+    drill(Scenario.back_to(GOOD, candidates.environment()))

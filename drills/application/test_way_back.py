@@ -12,7 +12,7 @@ from fixtures.checks.residue import Allowed, residue
 from fixtures.faults import candidates
 from fixtures.faults.candidates import GOOD
 from fixtures.runs import LABEL
-from fixtures.scenario import AFTER_APPLICATION, Scenario
+from fixtures.scenario import AFTER_APPLICATION, OBJECTIVE, Scenario
 from fixtures.verdict import Finding, Verdict
 
 if TYPE_CHECKING:
@@ -20,15 +20,11 @@ if TYPE_CHECKING:
 
     from fixtures.bench import Bench
     from fixtures.drill import Drill
-    from fixtures.history import PathName
 
 pytestmark = [pytest.mark.engine, pytest.mark.monthly, pytest.mark.application]
 
 OLD = "v3.9.0"
 SECTION = "Application Rollback / Quick Rollback (Docker)"
-OBJECTIVE = 300
-SERVES: dict[PathName, str] = {"read": GOOD, "write": GOOD, "frontend": GOOD, "ml": GOOD}
-SERVES_OLD: dict[PathName, str] = {"read": OLD, "write": OLD, "frontend": OLD, "ml": OLD}
 FACTS = {"section": SECTION, "procedure": "application", "objective": OBJECTIVE}
 DRILL_LABELS = LABEL.rpartition(".")[0]
 LEAST_WRITES = 5
@@ -53,15 +49,11 @@ def written_by_both(drill: Drill) -> list[Finding]:
 @pytest.mark.drill(id="application-two-back", severity="critical", **FACTS)
 def test_two_releases_back(drill: Bench) -> None:
     """From v4.1.0 over v4.0.0 to v3.9.0: what users of all three wrote is still there."""
-    fault = candidates.errors()
     drill(
-        Scenario(
-            (OLD, GOOD),
-            fault,
-            ("application", OLD),
-            SERVES_OLD,
-            objective=OBJECTIVE,
-            blamed=(fault.version,),
+        Scenario.back_to(
+            OLD,
+            candidates.errors(),
+            releases=(OLD, GOOD),
             further=written_by_both,
             residue=(*AFTER_APPLICATION, *PINNED),
         )
@@ -76,38 +68,15 @@ def pruned(drill: Drill) -> None:
 @pytest.mark.drill(id="application-rebuilt", severity="critical", **FACTS)
 def test_pruned_image_is_rebuilt_from_its_tag(drill: Bench) -> None:
     """The target's images are gone; they are rebuilt from the git tag, and the running tree is not touched."""
-    fault = candidates.polygons()
-    drill(
-        Scenario(
-            (GOOD,),
-            fault,
-            ("application", GOOD),
-            SERVES,
-            objective=OBJECTIVE,
-            blamed=(fault.version,),
-            before_command=pruned,
-            unique_images=True,
-            residue=(*AFTER_APPLICATION, *REBUILT),
-        )
-    )
+    residue = (*AFTER_APPLICATION, *REBUILT)
+    drill(Scenario.back_to(GOOD, candidates.polygons(), before_command=pruned, unique_images=True, residue=residue))
 
 
 @pytest.mark.drill(id="application-fixed-name", severity="normal", **FACTS)
 def test_services_that_forbid_two_copies(drill: Bench) -> None:
     """A backend with a fixed container name and a published port is rolled back without stopping users."""
-    fault = candidates.errors()
-    drill(
-        Scenario(
-            (GOOD,),
-            fault,
-            ("application", GOOD),
-            SERVES,
-            objective=OBJECTIVE,
-            blamed=(fault.version,),
-            overrides={"backend": ('container_name: "{project}-the-backend"', 'ports: ["127.0.0.1::5001"]')},
-            further=told_of_the_port,
-        )
-    )
+    lines = ('container_name: "{project}-the-backend"', 'ports: ["127.0.0.1::5001"]')
+    drill(Scenario.back_to(GOOD, candidates.errors(), overrides={"backend": lines}, further=told_of_the_port))
 
 
 def told_of_the_port(drill: Drill) -> list[Finding]:
@@ -119,7 +88,6 @@ def told_of_the_port(drill: Drill) -> list[Finding]:
 @pytest.mark.drill(id="application-bystander", severity="blocker", **FACTS)
 def test_other_projects_on_the_host_are_not_touched(drill: Bench, tmp_path: Path) -> None:
     """Another project's containers, images and volumes on the same engine are what they were, throughout."""
-    fault = candidates.crash()
 
     def untouched(_: Drill) -> list[Finding]:
         after = world.bystanders(drill.stack.project, DRILL_LABELS)
@@ -129,13 +97,4 @@ def test_other_projects_on_the_host_are_not_touched(drill: Bench, tmp_path: Path
 
     with bystander(tmp_path) as name:
         before = world.bystanders(drill.stack.project, DRILL_LABELS)
-        scenario = Scenario(
-            (GOOD,),
-            fault,
-            ("application", GOOD),
-            SERVES,
-            objective=OBJECTIVE,
-            blamed=(fault.version,),
-            further=untouched,
-        )
-        drill(scenario)
+        drill(Scenario.back_to(GOOD, candidates.crash(), further=untouched))

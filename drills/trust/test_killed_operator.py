@@ -24,7 +24,6 @@ FACTS = {
     "severity": "critical",
     "objective": 300,
 }
-SERVES: dict[PathName, str] = {"read": GOOD, "write": GOOD, "frontend": GOOD, "ml": GOOD}
 STEPS = {
     "started": "v4.0.0 started beside",
     "recorded": "state before recorded",
@@ -49,18 +48,7 @@ TAKEN_BACK = (
 @pytest.mark.parametrize("step", RESUMED)
 def test_killed_and_resumed(drill: Bench, step: str) -> None:
     """Killed in the course of a step, `rollback resume` reaches the end that an undisturbed run reaches."""
-    fault = candidates.polygons()
-    drill(
-        Scenario(
-            (GOOD,),
-            fault,
-            ("application", GOOD),
-            SERVES,
-            operator=KilledOperator(step, "resume"),
-            objective=300,
-            blamed=(fault.version,),
-        )
-    )
+    drill(Scenario.back_to(GOOD, candidates.polygons(), operator=KilledOperator(step, "resume")))
 
 
 @pytest.mark.parametrize(
@@ -74,16 +62,5 @@ def test_killed_and_taken_back(drill: Bench, step: str) -> None:
     """Killed in the course of a step, `rollback abort` brings back what ran before, and users notice nothing."""
     fault = candidates.polygons()
     before: dict[PathName, str] = dict.fromkeys(("read", "write", "frontend"), fault.version)
-    drill(
-        Scenario(
-            (GOOD,),
-            fault,
-            ("application", GOOD),
-            before,
-            operator=KilledOperator(step, "abort"),
-            settles=False,
-            objective=300,
-            blamed=(fault.version,),
-            residue=TAKEN_BACK,
-        )
-    )
+    operator = KilledOperator(step, "abort")
+    drill(Scenario.back_to(GOOD, fault, serves=before, operator=operator, settles=False, residue=TAKEN_BACK))
