@@ -8,14 +8,18 @@ import pytest
 
 from fixtures.faults import candidates
 from fixtures.faults.candidates import GOOD
+from fixtures.faults.release import SLOWER, latency
 from fixtures.scenario import OBJECTIVE, Scenario
+from fixtures.verdict import Finding, Verdict
 
 if TYPE_CHECKING:
     from fixtures.bench import Bench
+    from fixtures.drill import Drill
 
 pytestmark = [pytest.mark.engine, pytest.mark.monthly, pytest.mark.application]
 
 SECTION = "Application Rollback / Quick Rollback (Docker)"
+SLOW_SAMPLES = 8
 FACTS = {"section": SECTION, "procedure": "application", "objective": OBJECTIVE}
 
 
@@ -36,7 +40,15 @@ def test_a_third_of_requests_answer_500(drill: Bench) -> None:
 @pytest.mark.drill(id="application-slow", severity="normal", **FACTS)
 def test_ten_times_slower(drill: Bench) -> None:
     """A release that is ten times slower is taken back."""
-    drill(Scenario.back_to(GOOD, candidates.slow()))
+    fault = candidates.slow()
+
+    def fast_again(one: Drill) -> list[Finding]:
+        ended = one.history.last("rollback ended")
+        now = latency(sample for sample in one.history.samples if ended is not None and sample.sent > ended)
+        told = f"reads take {now * 1000:.0f} ms, {fault.usual * 1000:.0f} ms before the fault"
+        return [Finding("fast again", Verdict.PASS if now < SLOWER * fault.usual else Verdict.FAIL, told)]
+
+    drill(Scenario.back_to(GOOD, fault, budget_seen=SLOW_SAMPLES, further=fast_again))
 
 
 @pytest.mark.drill(id="application-assets", severity="critical", **FACTS)

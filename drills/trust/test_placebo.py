@@ -14,6 +14,7 @@ from fixtures.scenario import Scenario
 from fixtures.verdict import Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from fixtures.authority import Authority
@@ -28,6 +29,9 @@ class Placebo:
     """Claims to break everything and breaks nothing."""
 
     story: str = "nothing happened"
+
+    def learn(self, samples: Sequence[Sample]) -> None:
+        """Learn nothing."""
 
     def inject(self, stack: Stack) -> None:
         """Do nothing."""
