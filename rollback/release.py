@@ -94,7 +94,7 @@ class Release:
                 commit=raw["commit"],
                 bad=bad,
             )
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise Refused(
                 f"The manifest of {folder.name} cannot be read: {error}.", "record the release again"
             ) from None
