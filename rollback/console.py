@@ -38,7 +38,7 @@ class Speaker:
 
     @property
     def _out(self) -> Console:
-        return Console(stderr=self.as_json, highlight=False, soft_wrap=True)
+        return Console(stderr=self.as_json, highlight=False, soft_wrap=True, emoji=False)
 
     def say(self, text: str) -> None:
         """One line for people."""
