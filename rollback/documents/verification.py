@@ -106,7 +106,12 @@ class _Assets(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         wanted = {"script": "src", "link": "href", "img": "src"}.get(tag)
-        self.found += [value for key, value in attrs if key == wanted and value and value.startswith("/")]
+        self.found += [value for key, value in attrs if key == wanted and value and _of_this_host(value)]
+
+
+def _of_this_host(address: str) -> bool:
+    """`//host/path` is another host's; the edge cannot answer for it."""
+    return address.startswith("/") and not address.startswith("//")
 
 
 def _frontend(deployment: Deployment) -> tuple[bool, str]:
@@ -128,9 +133,14 @@ def _errors(deployment: Deployment, since: str | None) -> tuple[bool, str]:
         for one in deployment.serving(service.service):
             tail = None if since else LOG_LINES
             result = deployment.engine.run(commands.logs(one.name, tail=tail, since=since))
-            found += len(_ERROR.findall(result.out + result.err))
+            found += error_lines(result.out) + error_lines(result.err)
     window = f"since {since}" if since else f"in the last {LOG_LINES} lines of each service"
     return found <= MAX_ERRORS, f"{found} error lines {window} (limit {MAX_ERRORS})"
+
+
+def error_lines(log: str) -> int:
+    """The number of lines that report an error; one that says so twice is one line."""
+    return sum(1 for line in log.splitlines() if _ERROR.search(line))
 
 
 def identities(deployment: Deployment) -> dict[str, str]:
