@@ -31,7 +31,8 @@ import subprocess, sys
 from pathlib import Path
 from rollback import lock
 with lock.held(Path(sys.argv[1]), "application"):
-    child = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdout=subprocess.DEVNULL)
+    wait = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+    child = subprocess.Popen(wait, stdout=subprocess.DEVNULL, close_fds=False)
     print("held", flush=True)
     child.wait()
 """
