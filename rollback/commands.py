@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
 __all__ = ["Argv", "Compose"]
@@ -132,11 +132,11 @@ def commit(container: str, image: str, message: str) -> Argv:
     return ["docker", "commit", "--pause=false", "--message", message, container, image]
 
 
-def build(context: Path, *, name: str, dockerfile: str, args: Mapping[str, str], target: str | None) -> Argv:
-    """Build one image from a folder."""
+def build(context: Path, *, name: str, dockerfile: str, args: Collection[str], target: str | None) -> Argv:
+    """Build one image from a folder; the values of the build arguments come from the environment, not the argv."""
     argv = ["docker", "build", "--tag", name, "--file", str(context / dockerfile)]
-    for key, value in args.items():
-        argv += ["--build-arg", f"{key}={value}"]
+    for key in args:
+        argv += ["--build-arg", key]
     if target:
         argv += ["--target", target]
     return [*argv, str(context)]

@@ -210,7 +210,11 @@ class Deployment:
         if not names:
             return {}
         found = json.loads(self.engine.run(commands.inspect("image", sorted(names))).out or "[]")
-        known = {alias: str(one["Id"]) for one in found for alias in (one["Id"], *(one.get("RepoTags") or []))}
+        known = {
+            alias: str(one["Id"])
+            for one in found
+            for alias in (one["Id"], *(one.get("RepoTags") or []), *(one.get("RepoDigests") or []))
+        }
         return {name: known.get(_full(name)) for name in names}
 
     def edge_running(self) -> str | None:

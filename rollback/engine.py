@@ -8,7 +8,7 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rollback.outcome import Failed
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rollback.commands import Argv
+
+_Done: TypeAlias = subprocess.CompletedProcess[bytes]
 
 __all__ = ["POLL_SECONDS", "CommandFailed", "Engine", "Result", "wait_until"]
 
@@ -65,24 +67,18 @@ class Engine:
         Raises:
             CommandFailed: when it did not end within the given seconds, or could not be started.
         """
+        return _result(self._ended(argv, seconds, env or {}, input=(stdin or "").encode()))
+
+    def _ended(self, argv: Argv, seconds: float, env: Mapping[str, str], **streams: Any) -> _Done:
+        """The one place where a process is started; its streams are the caller's."""
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
+        seen = {**environment(os.environ), **env}
         try:
-            done = subprocess.run(
-                argv,
-                input=stdin,
-                stdin=subprocess.DEVNULL if stdin is None else None,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=seconds,
-                cwd=self.root,
-                env=environment(os.environ) | dict(env or {}),
-                check=False,
-            )
+            return subprocess.run(argv, timeout=seconds, cwd=self.root, env=seen, check=False, **streams)
         except subprocess.TimeoutExpired:
             raise CommandFailed(f"`{shlex.join(argv)}` did not end within {seconds:g} s.") from None
         except FileNotFoundError:
             raise CommandFailed(f"`{argv[0]}` is not installed or not on PATH.", f"install {argv[0]}") from None
-        return Result(done.returncode, done.stdout, done.stderr)
 
     def ask(self, argv: Argv, *, stdin: str | None = None, seconds: float = 300) -> str:
         """The standard output of a command that must succeed.
@@ -103,49 +99,36 @@ class Engine:
             waiting = [pool.submit(self.ask, argv, seconds=seconds) for argv in argvs]
         return [one.result() for one in waiting]
 
-    def build(self, argv: Argv) -> None:
-        """Build an image; the classic builder where the client has no buildx.
+    def build(self, argv: Argv, args: Mapping[str, str]) -> None:
+        """Build an image, with its build arguments in the environment; the classic builder where there is no buildx.
 
         Raises:
             CommandFailed: with the whole build log.
         """
         classic = self.run(["docker", "buildx", "version"]).code != 0
-        result = self.run(argv, seconds=1800, env={"DOCKER_BUILDKIT": "0"} if classic else None)
+        result = self.run(argv, seconds=1800, env={**args, **({"DOCKER_BUILDKIT": "0"} if classic else {})})
         if result.code != 0:
             raise CommandFailed(f"the build failed:\n{result.out}{result.err}", "mend the build")
 
     def save(self, argv: Argv, target: Path, *, both: bool = False, seconds: float = 3600) -> Result:
         """Run a command with its output written to a file that only the owner reads; `both`: errors too."""
         handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        errors = subprocess.STDOUT if both else subprocess.PIPE
         with os.fdopen(handle, "wb") as out:
-            done = subprocess.run(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT if both else subprocess.PIPE,
-                timeout=seconds,
-                cwd=self.root,
-                env=environment(os.environ),
-                check=False,
-            )
+            done = self._ended(argv, seconds, {}, stdin=subprocess.DEVNULL, stdout=out, stderr=errors)
             os.fsync(out.fileno())
-        return Result(done.returncode, "", (done.stderr or b"").decode(errors="replace"))
+        return _result(done)
 
     def feed(self, argv: Argv, source: Path, *, seconds: float = 3600) -> Result:
         """Run a command with a file as its standard input."""
         with source.open("rb") as file:
-            done = subprocess.run(
-                argv,
-                stdin=file,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=seconds,
-                cwd=self.root,
-                env=environment(os.environ),
-                check=False,
-            )
-        return Result(done.returncode, done.stdout, done.stderr)
+            return _result(self._ended(argv, seconds, {}, stdin=file))
+
+
+def _result(done: _Done) -> Result:
+    """Output that is not UTF-8 is shown as far as it is."""
+    out, err = ((stream or b"").decode(errors="replace") for stream in (done.stdout, done.stderr))
+    return Result(done.returncode, out, err)
 
 
 def _tail(text: str, lines: int = 5) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets as random
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from rollback import lock
 from rollback.journal import Journal
-from rollback.outcome import Failed, NothingToDo, Refused, UsageError
+from rollback.outcome import Failed, NothingToDo, Refused
 from rollback.procedures import application
 from rollback.runner import Runner
 from rollback.secrets import Redactor
@@ -137,9 +136,3 @@ class Operations:
 def new_run() -> str:
     """A run id: UTC time and a few random letters; safe in container names, sortable."""
     return datetime.now(UTC).strftime("%y%m%d%H%M%S") + random.token_hex(2)
-
-
-def must_be_json(facts: dict[str, Any]) -> None:
-    """Facts have to survive a kill in the journal."""
-    if json.loads(json.dumps(facts)) != facts:
-        raise UsageError("facts are not plain JSON")

@@ -112,6 +112,13 @@ def test_a_path_with_spaces_and_umlauts_is_one_word() -> None:
     assert argv == ["docker", "build", "--tag", "a:1", "--file", f"{ODD}/Docker file", str(ODD)]
 
 
+def test_build_arguments_are_named_and_not_told() -> None:
+    """The value of a build argument may be a secret: it is not in the argv."""
+    argv = commands.build(ROOT, name="a:1", dockerfile="Dockerfile", args={"TOKEN": "hush"}, target="final")
+    assert argv[-5:] == ["--build-arg", "TOKEN", "--target", "final", str(ROOT)]
+    assert "hush" not in " ".join(argv)
+
+
 @pytest.mark.parametrize("argv", [COMPOSE.up(["a"], wait_seconds=9), TABLE["beside"][0]], ids=["up", "beside"])
 def test_what_starts_containers_starts_nothing_else(argv: list[str]) -> None:
     """No command that starts a container pulls an image or touches what the service depends on."""

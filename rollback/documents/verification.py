@@ -21,7 +21,9 @@ __all__ = ["Line", "identities", "verify"]
 
 OK = 200
 LOG_LINES = 50
-_ERROR = re.compile(r"\b(?:ERROR|FATAL|CRITICAL|PANIC|Traceback)\b")
+_ERROR = re.compile(
+    r"\b(?:ERROR|FATAL|CRITICAL|PANIC|Traceback)\b|\[(?:error|crit|alert|emerg)\]|\"level\":\s*\"(?:error|fatal)\""
+)
 MAX_ERRORS = 5  # MAX_ERROR_RATE of the runbook's automation script
 
 

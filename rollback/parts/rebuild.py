@@ -105,14 +105,12 @@ class Rebuild:
         if recipe is None:
             raise Refused(f"The service `{record.service}` has no `build` in the Compose files.", "load its image")
         context = tree / Path(recipe["context"]).relative_to(self.deployment.root)
+        args = {key: str(value) for key, value in (recipe.get("args") or {}).items()}
+        dockerfile = recipe.get("dockerfile") or "Dockerfile"
         argv = commands.build(
-            context,
-            name=record.kept_as,
-            dockerfile=recipe.get("dockerfile") or "Dockerfile",
-            args={key: str(value) for key, value in (recipe.get("args") or {}).items()},
-            target=recipe.get("target"),
+            context, name=record.kept_as, dockerfile=dockerfile, args=args, target=recipe.get("target")
         )
-        self.deployment.engine.build(argv)
+        self.deployment.engine.build(argv, args)
         rebuilt = self.deployment.image_id(record.kept_as)
         if rebuilt is None:
             raise Refused(f"The build of {record.kept_as} left no image.", "build it by hand and look at its log")
