@@ -1,66 +1,222 @@
-"""The README tells the truth about commands, drills and files."""
+"""The README, the CI and the workflows say the same, and what they name is there."""
 
 from __future__ import annotations
 
 import ast
+import json
 import re
+import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from ruamel.yaml import YAML
 from typer.main import get_command
 
+from fixtures.compose import packaged_binary
 from rollback.cli import app
+from rollback.outcome import Exit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
-WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+CI = (ROOT / ".ci/run").read_text(encoding="utf-8")
+BLOCKS = [text.strip() for text in re.findall(r"^```bash\n(.*?)^```", README, re.DOTALL | re.MULTILINE)]
+EXAMPLES = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+SPANS = re.findall(r"`([^`\n]+)`", re.sub(r"^ *```.*?^ *```$", "", README, flags=re.DOTALL | re.MULTILINE))
+PYTEST = " && .venv/bin/pytest"
+MONTHLY, GATE, EVERYTHING = (f"{PYTEST}{words} -n 2" for words in (" drills/ -m monthly", " drills/ -m gate", ""))
+SELF_CONTAINED = [text for text in BLOCKS if "-m venv" in text]
+TOOLS = ("python", "pip", "ruff", "mypy", "pytest")
 
 
-def monthly_ids() -> set[str]:
-    """The ids of all drills below drills/application, read from their markers."""
-    found = set()
-    for path in (ROOT / "drills/application").glob("test_*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.drill":
-                found |= {str(ast.literal_eval(word.value)) for word in node.keywords if word.arg == "id"}
+def the_command(ending: str) -> str:
+    """The one self-contained command of the README with this ending."""
+    (found,) = [text for text in SELF_CONTAINED if text.endswith(ending)]
     return found
 
 
-def test_ci_calls_the_test_command() -> None:
-    """What the README tells people to run is what decides whether a change lands."""
-    command = next(block.strip() for block in BLOCKS if block.strip().endswith(".venv/bin/pytest -n 2"))
-    assert command in (ROOT / ".ci/run").read_text(encoding="utf-8").splitlines()
+SETUP = the_command(EVERYTHING).removesuffix(EVERYTHING)
 
 
-def test_both_commands_stand_alone() -> None:
-    """Each of the two commands makes its own virtual environment."""
-    assert sum("-m venv .venv" in block for block in BLOCKS) == 2
+def rows(heading: str) -> list[list[str]]:
+    """The cells of the table below a heading, without its head."""
+    section = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def markers(path: Path) -> Iterator[tuple[str, bool]]:
+    """Each drill id of a module and whether it is monthly; what is filled in at run time is `*`."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    everywhere = [one for one in tree.body if isinstance(one, ast.Assign) and "pytestmark" in ast.unparse(one.targets)]
+    module = "pytest.mark.monthly" in " ".join(map(ast.unparse, everywhere))
+    for statement in tree.body:
+        decorators = statement.decorator_list if isinstance(statement, ast.FunctionDef) else []
+        monthly = module or "pytest.mark.monthly" in map(ast.unparse, decorators)
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.drill":
+                yield from ((pattern(word.value), monthly) for word in node.keywords if word.arg == "id")
+
+
+def pattern(value: ast.expr) -> str:
+    """The text of a literal; of an f-string with `*` for each part that is filled in."""
+    parts = value.values if isinstance(value, ast.JoinedStr) else [value]
+    return "".join(str(one.value) if isinstance(one, ast.Constant) else "*" for one in parts)
+
+
+MARKERS = [one for path in sorted((ROOT / "drills").rglob("test_*.py")) for one in markers(path)]
+IN_TABLE = {name for row in rows("The runbook, section by section") for name in re.findall(r"`([^`]+)`", row[3])}
+
+
+def workflow(name: str) -> dict[str, Any]:
+    """A workflow as YAML reads it; Compose, which the drills need anyhow, brings the reader."""
+    text = (ROOT / ".github/workflows" / name).read_text(encoding="utf-8")
+    below = "".join(f"  {line}" for line in text.splitlines(keepends=True))
+    argv = [str(packaged_binary()), "-f", "-", "config", "--no-interpolate", "--format", "json"]
+    whole = f"name: workflow\nservices: {{}}\nx-workflow:\n{below}"
+    done = subprocess.run(argv, input=whole, capture_output=True, text=True, check=True)
+    read: dict[str, Any] = json.loads(done.stdout)["x-workflow"]
+    return read
+
+
+def typed(name: str) -> list[str]:
+    """What a workflow types, step by step."""
+    steps = [step for job in workflow(name)["jobs"].values() for step in job["steps"]]
+    return [step["run"].strip() for step in steps if "run" in step]
+
+
+def test_two_commands_stand_in_the_readme() -> None:
+    """One for the drill and one for the tests, each on one line, with the same way to a virtual environment."""
+    assert sorted(SELF_CONTAINED) == sorted([SETUP + MONTHLY, SETUP + EVERYTHING])
+    assert all("\n" not in text for text in SELF_CONTAINED)
+    assert "import ensurepip, venv" in SETUP
+
+
+def test_ci_ends_with_the_test_command() -> None:
+    """What people are told to run decides, and nothing behind it can hide its exit code."""
+    assert CI.splitlines()[-1] == the_command(EVERYTHING)
+    assert f"{{ {SETUP}; }} || exit" in CI.splitlines()
+
+
+def stand_ins(folder: Path, failing: str, code: int) -> Path:
+    """A checkout that holds only .ci/run, and tools that do nothing but write themselves down."""
+    script = folder / ".ci/run"
+    script.parent.mkdir()
+    script.write_text(CI, encoding="utf-8")
+    tools = folder / ".venv/bin"
+    tools.mkdir(parents=True)
+    for name in TOOLS:
+        text = f'#!/bin/sh\necho "{name} $*" >> "{folder}/called"\nexit {code if name == failing else 0}\n'
+        (tools / name).write_text(text, encoding="utf-8")
+        (tools / name).chmod(0o755)
+    return script
+
+
+@pytest.mark.parametrize(
+    ("failing", "code"), [("", 0), ("pytest", 1), ("pytest", 5), ("mypy", 1), ("ruff", 1), ("pip", 1), ("python", 1)]
+)
+def test_ci_is_as_red_as_its_first_red_stage(tmp_path: Path, failing: str, code: int) -> None:
+    """Any stage that fails ends the run with its exit code; pytest without a test (5) is no success."""
+    script = stand_ins(tmp_path, failing, code)
+    done = subprocess.run(["bash", str(script)], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    called = (tmp_path / "called").read_text(encoding="utf-8").splitlines()
+    assert done.returncode == code, done.stderr
+    assert called[-1].split()[0] == (failing or "pytest")
+    assert re.search(rf"^\d\d:\d\d:\d\dZ  exit code {code} after \d+ s$", done.stdout, re.MULTILINE)
+
+
+def test_ci_can_be_started() -> None:
+    """It is executable."""
+    assert (ROOT / ".ci/run").stat().st_mode & 0o111
 
 
 def test_commands_exist() -> None:
-    """Every `rollback ...` in the README is a command that there is."""
-    group = get_command(app)
-    named = set(re.findall(r"^rollback (release \w+|\w+)", "\n".join(BLOCKS), re.MULTILINE))
-    known = {"release record", *getattr(group, "commands", {})}
-    assert named
-    assert named <= known
+    """Every `rollback ...` of the README is a command that there is, and none is left unnamed."""
+    group: Any = get_command(app)
+    known = {name for name in group.commands if name != "release"}
+    known |= {f"release {name}" for name in group.commands["release"].commands}
+    told = [line.strip() for text in (*BLOCKS, *SPANS) for line in text.splitlines()]
+    named = {found[1] for line in told if (found := re.match(r"rollback (release \w+|\w+)", line))}
+    assert named - {"release"} <= known
+    assert named >= known - {"release list", "release show", "release bad"}
+    assert {"release list", "release show", "release bad"} <= known
 
 
-def test_every_drill_is_in_the_table() -> None:
-    """No drill is missing from the table, and the table names none that is not there."""
-    table = set(re.findall(r"`(application-[a-z-]+)`", README))
-    assert table == monthly_ids()
+def test_options_exist(pytestconfig: pytest.Config) -> None:
+    """The options that the README tells people to use are there."""
+    group: Any = get_command(app)
+    ours = {option for one in group.commands["application"].params for option in one.opts}
+    assert ours >= {"--plan", "--yes", "--json", "-C"}
+    for name in ("keep", "seed", "report_dir"):
+        assert f"--{name.replace('_', '-')}" in README
+        pytestconfig.getoption(name)  # raises ValueError for an option that nobody declared
 
 
-@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))
+def test_exit_codes_are_the_ones_of_the_command() -> None:
+    """The table has each exit code, and no other."""
+    assert [int(row[0]) for row in rows("The command")] == sorted(int(one) for one in Exit)
+
+
+def test_every_drill_that_the_readme_names_exists() -> None:
+    """The table names no drill that is not there."""
+    names = {one for one in IN_TABLE if "-" in one}
+    assert names == IN_TABLE, "the column holds ids of drills only"
+    assert names <= {name for name, _ in MARKERS}
+
+
+def test_every_monthly_drill_is_in_the_readme() -> None:
+    """No monthly drill is missing from the table."""
+    monthly = {name for name, is_monthly in MARKERS if is_monthly}
+    assert monthly
+    assert monthly <= IN_TABLE
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#:]+)\)", README))))
 def test_linked_files_exist(link: str) -> None:
     """A picture or file that the README shows is in the repository."""
     assert (ROOT / link).is_file()
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_workflows_parse(path: Path) -> None:
-    """Each workflow is YAML with at least one job."""
-    assert YAML(typ="safe").load(path)["jobs"]
+def test_the_report_is_shown() -> None:
+    """The picture is a picture; a link that nobody renders would not be noticed."""
+    assert "](.github/pictures/report.png)" in README
+    assert (ROOT / ".github/pictures/report.png").read_bytes().startswith(b"\x89PNG\r\n")
+
+
+def test_folders_and_files_exist() -> None:
+    """What stands in the README as a path of the repository is one; what a run generates is ignored by git."""
+    tops = ("drills/", "fixtures/", "rollback/", ".ci/", ".github/")
+    paths = {span.split("::")[0] for span in SPANS if span.startswith(tops)}
+    assert paths
+    assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
+
+
+def test_the_example_is_a_drill_of_ours() -> None:
+    """The worked example stands word for word in the file it is taken from."""
+    (example,) = EXAMPLES
+    assert example in (ROOT / "drills/application/test_bad_release.py").read_text(encoding="utf-8")
+
+
+def test_the_repeated_drill_exists() -> None:
+    """The drill that the README repeats by name is there."""
+    (path, name), *others = re.findall(r"(drills/[\w/]+\.py)::(\w+)", README)
+    assert not others
+    assert f"def {name}(" in (ROOT / path).read_text(encoding="utf-8")
+
+
+def test_workflows_run_the_readme_command() -> None:
+    """The scheduled drill is the README's command; the gate differs by its marker alone."""
+    assert sorted(path.name for path in (ROOT / ".github/workflows").iterdir()) == ["drill.yml", "gate.yml"]
+    assert SETUP + MONTHLY in typed("drill.yml")
+    assert SETUP + GATE in typed("gate.yml")
+
+
+def test_workflows_start_when_they_should() -> None:
+    """Once a month and by hand; for each pull request and each release."""
+    monthly, gate = workflow("drill.yml")["on"], workflow("gate.yml")["on"]
+    assert {"cron": "0 5 1 * *"} in monthly["schedule"]
+    assert "workflow_dispatch" in monthly
+    assert "pull_request" in gate
+    assert gate["push"]["tags"] == ["v*"]
