@@ -27,7 +27,7 @@ EXAMPLES = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE
 SPANS = re.findall(r"`([^`\n]+)`", re.sub(r"^ *```.*?^ *```$", "", README, flags=re.DOTALL | re.MULTILINE))
 PYTEST = " && .venv/bin/pytest"
 MONTHLY, GATE, EVERYTHING = (f"{PYTEST}{words} -n 2" for words in (" drills/ -m monthly", " drills/ -m gate", ""))
-SELF_CONTAINED = [text for text in BLOCKS if "-m venv" in text]
+SELF_CONTAINED: list[str] = [text for text in BLOCKS if "-m venv" in text]
 TOOLS = ("python", "pip", "ruff", "mypy", "pytest")
 
 
@@ -50,7 +50,9 @@ def rows(heading: str) -> list[list[str]]:
 def markers(path: Path) -> Iterator[tuple[str, bool]]:
     """Each drill id of a module and whether it is monthly; what is filled in at run time is `*`."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    everywhere = [one for one in tree.body if isinstance(one, ast.Assign) and "pytestmark" in ast.unparse(one.targets)]
+    everywhere = [
+        one for one in tree.body if isinstance(one, ast.Assign) and "pytestmark" in map(ast.unparse, one.targets)
+    ]
     module = "pytest.mark.monthly" in " ".join(map(ast.unparse, everywhere))
     for statement in tree.body:
         decorators = statement.decorator_list if isinstance(statement, ast.FunctionDef) else []
