@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from rollback import lock
 from rollback.journal import Journal
 from rollback.outcome import Failed, NothingToDo, Refused
+from rollback.parts.edge import Edge
 from rollback.procedures import application
 from rollback.runner import Runner
 from rollback.secrets import Redactor
@@ -95,6 +96,7 @@ class Operations:
         """Go on with the interrupted run."""
         with lock.held(self.lock_file, "resume"):
             plan = self._open_plan()
+            Edge(self.deployment).end_closing()
             self._runner().resume(plan)
             return plan
 
@@ -102,6 +104,7 @@ class Operations:
         """Take the interrupted run back."""
         with lock.held(self.lock_file, "abort"):
             plan = self._open_plan()
+            Edge(self.deployment).end_closing()
             self._runner().abort(plan)
             return plan
 

@@ -113,7 +113,7 @@ class Edge:
                 seconds=SWITCH_SECONDS,
                 what=f"the switch of the edge to generation {generation}",
             )
-        except Failed:
+        except BaseException:
             files.write(self.file, before)
             raise
 
@@ -131,6 +131,12 @@ class Edge:
             yield
         finally:
             switch.unlink(missing_ok=True)
+
+    def end_closing(self) -> None:
+        """Take away what a killed switch left: connections live on again."""
+        name = self.deployment.settings.edge.closing_file
+        if name is not None:
+            (self.deployment.root / name).unlink(missing_ok=True)
 
     def _wait_for_idle_to_end(self) -> None:
         """Up to closing_seconds: a browser tab that asks nothing keeps its connection, and loses nothing."""
