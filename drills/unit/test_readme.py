@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import ast
-import json
 import re
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from ruamel.yaml import YAML
 from typer.main import get_command
 
-from fixtures.compose import packaged_binary
 from rollback.cli import app
 from rollback.outcome import Exit
 
@@ -33,8 +32,9 @@ TOOLS = ("python", "pip", "ruff", "mypy", "pytest")
 
 def the_command(ending: str) -> str:
     """The one self-contained command of the README with this ending."""
-    (found,) = [text for text in SELF_CONTAINED if text.endswith(ending)]
-    return found
+    found: list[str] = [text for text in SELF_CONTAINED if text.endswith(ending)]
+    (only,) = found
+    return only
 
 
 SETUP = the_command(EVERYTHING).removesuffix(EVERYTHING)
@@ -73,13 +73,8 @@ IN_TABLE = {name for row in rows("The runbook, section by section") for name in 
 
 
 def workflow(name: str) -> dict[str, Any]:
-    """A workflow as YAML reads it; Compose, which the drills need anyhow, brings the reader."""
-    text = (ROOT / ".github/workflows" / name).read_text(encoding="utf-8")
-    below = "".join(f"  {line}" for line in text.splitlines(keepends=True))
-    argv = [str(packaged_binary()), "-f", "-", "config", "--no-interpolate", "--format", "json"]
-    whole = f"name: workflow\nservices: {{}}\nx-workflow:\n{below}"
-    done = subprocess.run(argv, input=whole, capture_output=True, text=True, check=True)
-    read: dict[str, Any] = json.loads(done.stdout)["x-workflow"]
+    """A workflow as YAML reads it."""
+    read: dict[str, Any] = YAML(typ="safe").load(ROOT / ".github/workflows" / name)
     return read
 
 
