@@ -52,7 +52,7 @@ def test_no_fault_is_no_pass(
     stack: Stack, authority: Authority, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """Without a fault the drill is inconclusive, and it never gets to type the command."""
-    scenario = Scenario((GOOD,), Placebo(), ("application", GOOD), {}, patience=12)
+    scenario = Scenario((GOOD,), Placebo(), ("application", GOOD), {}, patience=30)
     drill = Drill(scenario, stack, Phases(terminal(request.config)), authority, 1, tmp_path)
     with pytest.raises(DrillInconclusiveError, match="the fault to show"):
         drill.run()
