@@ -21,7 +21,10 @@ from rollback.procedures import recording
 from rollback.release import Shelf
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
+
+    from rollback.plan import Plan
 
 __all__ = ["app", "main"]
 
@@ -86,27 +89,26 @@ def _report(speaker: Speaker, run: str, summary: str, started: float) -> None:
 @app.command()
 def resume(*, plan: PlanOnly = False, as_json: AsJson = False, directory: Directory = HERE) -> None:
     """Go on with a run that was interrupted; what is done already is not done again."""
-    deployment, speaker = Deployment.load(directory), Speaker(as_json, assume_yes=True)
-    operations = Operations(deployment, speaker)
-    if plan:
-        speaker.plan(operations.open_plan())
-        return
-    started = time.monotonic()
-    done = operations.resume()
-    _report(speaker, done.run, done.summary, started)
+    _interrupted_run(Operations.resume, "", plan_only=plan, as_json=as_json, directory=directory)
 
 
 @app.command()
 def abort(*, plan: PlanOnly = False, as_json: AsJson = False, directory: Directory = HERE) -> None:
     """Take back a run that was interrupted, newest step first."""
+    _interrupted_run(Operations.abort, "taken back: ", plan_only=plan, as_json=as_json, directory=directory)
+
+
+def _interrupted_run(
+    act: Callable[[Operations], Plan], told: str, *, plan_only: bool, as_json: bool, directory: Path
+) -> None:
     deployment, speaker = Deployment.load(directory), Speaker(as_json, assume_yes=True)
     operations = Operations(deployment, speaker)
-    if plan:
+    if plan_only:
         speaker.plan(operations.open_plan())
         return
     started = time.monotonic()
-    done = operations.abort()
-    _report(speaker, done.run, f"taken back: {done.summary}", started)
+    done = act(operations)
+    _report(speaker, done.run, told + done.summary, started)
 
 
 @app.command()
