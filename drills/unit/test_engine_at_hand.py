@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import signal
+import warnings
 from typing import TYPE_CHECKING
 
 import pytest
@@ -80,6 +83,24 @@ def test_daemon_gives_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     daemon.chmod(0o755)
     with pytest.raises(engine.EngineUnavailable, match=r"(?s)ended at once.*no space left on device"):
         engine.start(str(daemon), lambda _line: None, ["--of-our-own"], lambda: None)
+
+
+def test_daemon_outlives_without_a_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A daemon that goes on is left alone: nothing complains when its starter forgets it, and it is its own session."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    daemon, told = tmp_path / "dockerd", tmp_path / "pid"
+    daemon.write_text(f"#!/bin/sh\necho $$ > '{told}.new'; mv '{told}.new' '{told}'; exec sleep 60\n")
+    daemon.chmod(0o755)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        engine.start(str(daemon), lambda _line: None, ["--of-our-own"], lambda: "20.10" if told.exists() else None)
+        gc.collect()
+    pid = int(told.read_text())
+    try:
+        assert os.getsid(pid) == pid
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
 
 def test_missing_program() -> None:
