@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from rollback import lock
 from rollback.outcome import Failed
 
 if TYPE_CHECKING:
@@ -74,7 +75,9 @@ class Engine:
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
         seen = {**environment(os.environ), **env}
         try:
-            return subprocess.run(argv, timeout=seconds, cwd=self.root, env=seen, check=False, **streams)
+            return subprocess.run(
+                argv, timeout=seconds, cwd=self.root, env=seen, check=False, pass_fds=lock.handles(), **streams
+            )
         except subprocess.TimeoutExpired:
             raise CommandFailed(f"`{shlex.join(argv)}` did not end within {seconds:g} s.") from None
         except FileNotFoundError:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -25,23 +27,23 @@ with lock.held(Path(sys.argv[1]), "application"):
     print("held", flush=True)
     sys.stdin.read()
 """
-#: A holder that dies and leaves a child of its own behind.
+#: A holder that dies and leaves a child of its own behind, started through the one door.
 LEAVE_A_CHILD = """
-import subprocess, sys
+import sys
 from pathlib import Path
 from rollback import lock
+from rollback.engine import Engine
 with lock.held(Path(sys.argv[1]), "application"):
-    wait = [sys.executable, "-c", "import sys; sys.stdin.read()"]
-    child = subprocess.Popen(wait, stdout=subprocess.DEVNULL, close_fds=False)
     print("held", flush=True)
-    child.wait()
+    script = "import sys, time; open(sys.argv[1], 'w').close(); time.sleep(float(sys.argv[2]))"
+    Engine(Path(sys.argv[1]).parent).run([sys.executable, "-c", script, sys.argv[2], sys.argv[3]])
 """
 
 
 @contextmanager
-def holder(path: Path, program: str = HOLD) -> Iterator[subprocess.Popen[str]]:
+def holder(path: Path, program: str = HOLD, *words: str) -> Iterator[subprocess.Popen[str]]:
     """Another process that holds the lock."""
-    argv = [sys.executable, "-c", program, str(path)]
+    argv = [sys.executable, "-c", program, str(path), *words]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout
@@ -76,14 +78,41 @@ def test_a_holder_that_was_killed_holds_nothing(tmp_path: Path) -> None:
             assert '"what": "resume"' in path.read_text()
 
 
-def test_a_child_does_not_inherit_it(tmp_path: Path) -> None:
-    """What a killed command has started (a `docker` that still runs) does not keep the lock."""
-    path = tmp_path / "lock"
-    with holder(path, LEAVE_A_CHILD) as other:
+@contextmanager
+def orphan(path: Path, seconds: float) -> Iterator[None]:
+    """What a killed command has started goes on for some seconds."""
+    begun = path.with_name("begun")
+    with holder(path, LEAVE_A_CHILD, str(begun), str(seconds)) as other:
+        while not begun.exists():
+            time.sleep(0.01)
         other.kill()
-        other.wait()
+        # dead and still in the table of processes, as under a parent that has not looked yet
+        os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
+        yield
+
+
+def test_what_a_killed_command_has_started_is_waited_for(tmp_path: Path) -> None:
+    """A `docker` that outlives its killed operator still changes the deployment: nobody works beside it."""
+    path = tmp_path / "lock"
+    with orphan(path, 1.0):
+        began = time.monotonic()
         with lock.held(path, "resume"):
-            pass
+            assert time.monotonic() - began > 0.5
+
+
+def test_what_a_killed_command_has_started_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    """After the patience it is a refusal that says what to look for."""
+    path = tmp_path / "lock"
+    with orphan(path, 3.0), pytest.raises(Refused) as caught, lock.held(path, "resume", patience=0.2):
+        pytest.fail("two hold the lock")
+    assert "was killed, and what it started still works after 0.2 s" in caught.value.found
+
+
+def test_only_children_of_a_holder_inherit_it(tmp_path: Path) -> None:
+    """After the block nothing is handed on."""
+    with lock.held(tmp_path / "lock", "one"):
+        assert len(lock.handles()) == 1
+    assert lock.handles() == ()
 
 
 def test_it_is_free_after_the_block_and_after_an_error(tmp_path: Path) -> None:
