@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Speaker"]
 
-_MARKS = {"done": "[green]done[/]", "skipped": "[dim]already so[/]", "failed": "[red]failed[/]", "undone": "taken back"}
+_MARKS = {
+    "done": "[green]done[/]",
+    "skipped": "[dim]already so[/]",
+    "missed": "[yellow]without it[/]",
+    "failed": "[red]failed[/]",
+    "undone": "taken back",
+}
 
 
 @dataclass

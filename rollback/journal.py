@@ -28,7 +28,7 @@ class Entry:
         at: UTC, ISO 8601.
         mono: seconds of the host's monotonic clock, for durations within one boot.
         run: id of the run it belongs to.
-        event: "begin", "intent", "done", "skipped", "failed", "undone", "end", "release", "bad".
+        event: "begin", "intent", "done", "skipped", "missed", "failed", "undone", "end", "release", "bad" ...
         data: what the event says; never a secret.
     """
 
@@ -83,8 +83,11 @@ class Journal:
         previous = past[-1].digest() if past else _START
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         entry = Entry(len(past) + 1, now, time.monotonic(), run, event, data, previous)
-        self._cut_torn_line()
-        self._write(entry.line().encode())
+        try:
+            self._cut_torn_line()
+            self._write(entry.line().encode())
+        except OSError as error:
+            raise Failed(f"{self.path} cannot be written: {error.strerror}.", "make room on its disk") from error
         return entry
 
     def _write(self, line: bytes) -> None:

@@ -32,6 +32,7 @@ class Step:
         gate: a failure of this step means that the target was refused; nothing has changed once it is undone.
         moves_users: from this step on users are served by the target, so a failure after it is not taken
             back by itself: the plan stops and the operator chooses between resume and abort.
+        advisory: the procedure is whole without it; a failure is told, journalled, and holds nothing up.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Step:
     undo: Callable[[], None] | None = None
     gate: bool = False
     moves_users: bool = False
+    advisory: bool = False
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
-from rollback.outcome import Exit, Failed, Stop
+from rollback.outcome import Exit, Failed, Refused, Stop
 from rollback.plan import Reading
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class View(Protocol):
         """A step begins."""
 
     def ended(self, step: Step, event: str, seconds: float, seen: str) -> None:
-        """A step ended: "done", "skipped", "failed" or "undone"."""
+        """A step ended: "done", "skipped", "failed", "undone", or "missed" (an advisory step that failed)."""
 
 
 def reading(step: Step) -> Reading:
@@ -49,6 +49,7 @@ class Runner:
     journal: Journal
     view: View
     redact: Callable[[str], str]
+    _unwritten: list[str] = field(default_factory=list, init=False, repr=False)
 
     def run(self, plan: Plan) -> None:
         """Carry out a new plan to its end.
@@ -56,8 +57,13 @@ class Runner:
         Raises:
             Failed: exit PUT_BACK or REFUSED when a step failed before users were moved and all was taken
                 back; NOT_PUT_BACK when one failed later: the run stays open for resume or abort.
+            Refused: the journal cannot be written; nothing was begun.
         """
-        self.journal.append(plan.run, "begin", procedure=plan.procedure, arguments=plan.arguments, summary=plan.summary)
+        facts = {"procedure": plan.procedure, "arguments": plan.arguments, "summary": plan.summary}
+        try:
+            self.journal.append(plan.run, "begin", **facts)
+        except Failed as stop:
+            raise Refused(stop.found, stop.next_step) from stop
         self._forward(plan)
 
     def resume(self, plan: Plan) -> None:
@@ -77,10 +83,13 @@ class Runner:
 
     def _forward(self, plan: Plan) -> None:
         for step in plan.steps:
+            started = time.monotonic()
             try:
                 self._step(plan.run, step)
             except (Exception, KeyboardInterrupt) as cause:  # noqa: BLE001 -- whatever broke, users come first
-                self._failed(plan, step, cause)
+                if not (step.advisory and isinstance(cause, Stop)):
+                    self._failed(plan, step, cause)
+                self._note(plan.run, step, "missed", started, str(cause))
         self.journal.append(plan.run, "end", outcome="done")
 
     def _step(self, run: str, step: Step) -> None:
@@ -105,18 +114,30 @@ class Runner:
     def _failed(self, plan: Plan, step: Step, cause: BaseException) -> None:
         found, next_step = _told(cause)
         found = self.redact(found)
-        self.journal.append(plan.run, "failed", step=step.name, reason=found)
+        self._remember(plan.run, "failed", step=step.name, reason=found)
         self.view.ended(step, "failed", 0.0, found)
         if self._users_moved(plan):
             raise Failed(f"{step.name}: {found}", _CHOICE) from cause
         self._back(plan)
         refused = step.gate and isinstance(cause, Stop)
-        self.journal.append(plan.run, "end", outcome="refused" if refused else "put back")
+        self._remember(plan.run, "end", outcome="refused" if refused else "put back")
+        if self._unwritten:
+            raise Failed(
+                f"{step.name}: {found} All was put back; the journal does not know it: {self._unwritten[0]}",
+                "make room for the journal, then `rollback abort` closes the run",
+            ) from cause
         raise Failed(
             f"{step.name}: {found}",
             next_step or "mend what was found; all is as it was before",
             exit_code=Exit.REFUSED if refused else Exit.PUT_BACK,
         ) from cause
+
+    def _remember(self, run: str, event: str, **data: Any) -> None:
+        """Journal what was done to put things back; a journal that takes nothing more does not stop the doing."""
+        try:
+            self.journal.append(run, event, **data)
+        except Failed as stop:
+            self._unwritten.append(stop.found)
 
     def _begun(self, plan: Plan) -> list[Step]:
         names = {one.data["step"] for one in self.journal.of(plan.run) if one.event == "intent"}
@@ -135,9 +156,11 @@ class Runner:
                 step.undo()
             except (Exception, KeyboardInterrupt) as cause:
                 found = self.redact(_told(cause)[0])
-                self.journal.append(plan.run, "failed", step=step.name, reason=f"not taken back: {found}")
+                self._remember(plan.run, "failed", step=step.name, reason=f"not taken back: {found}")
                 raise Failed(f"`{step.name}` could not be taken back: {found}", "`rollback abort` again") from cause
-            self._note(plan.run, step, "undone", started, "taken back")
+            seconds = round(time.monotonic() - started, 3)
+            self._remember(plan.run, "undone", step=step.name, seconds=seconds, seen="taken back")
+            self.view.ended(step, "undone", seconds, "taken back")
 
 
 def _told(cause: BaseException) -> tuple[str, str]:

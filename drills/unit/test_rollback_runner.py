@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rollback.journal import Journal
+from rollback.journal import Entry, Journal
 from rollback.outcome import Exit, Failed, Refused
 from rollback.plan import Plan, Reading, Step
 from rollback.runner import Runner
@@ -266,6 +266,58 @@ def test_an_undo_that_fails_leaves_the_run_open(world: World, error: BaseExcepti
     assert (world.on, world.journal.unfinished()) == ({"a", "b"}, "r1")
     world.runner.abort(steps)
     assert (world.on, world.journal.unfinished()) == (set(), None)
+
+
+def test_an_advisory_step_that_fails_holds_nothing_up(world: World) -> None:
+    """What the procedure is whole without is told and journalled, and the rest is done."""
+    steps = [world.step("a"), world.step("b", act=raising(Failed("no room.", "make some")), advisory=True)]
+    world.runner.run(plan(*steps, world.step("c")))
+    assert world.on == {"a", "c"}
+    assert world.events() == ["begin", "intent a", "done a", "intent b", "missed b", "intent c", "done c", "end"]
+    missed = next(one for one in world.journal.entries() if one.event == "missed")
+    assert missed.data["seen"] == "no room. Next: make some"
+    assert ("missed", "b") in world.screen.shown
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("by zero"), KeyboardInterrupt()], ids=["defect", "^C"])
+def test_an_advisory_step_excuses_orderly_failures_only(world: World, error: BaseException) -> None:
+    """A defect of the tool and the operator's Ctrl-C are what they are in any other step."""
+    failed = world.fail(plan(world.step("a"), world.step("b", act=raising(error), advisory=True)))
+    assert (failed.exit, world.on) == (Exit.PUT_BACK, set())
+
+
+@dataclass(frozen=True)
+class FullDisk(Journal):
+    """A real journal that takes a number of entries, and then nothing more."""
+
+    room: int = 0
+
+    def append(self, run: str, event: str, **data: Any) -> Entry:
+        """Write an entry, or say that the disk is full as the real one does."""
+        if len(self.entries()) >= self.room:
+            raise Failed("the journal cannot be written: No space left on device.", "make room on its disk")
+        return super().append(run, event, **data)
+
+
+@pytest.mark.parametrize("room", range(1, 8))
+def test_a_journal_that_is_full_does_not_stop_the_putting_back(world: World, room: int) -> None:
+    """Whenever the disk fills up, all is put back; the run stays open until abort can write that it is closed."""
+    steps = plan(world.step("a"), world.step("b"), world.step("c", act=raising(Failed("it broke."))))
+    full = Runner(FullDisk(world.journal.path, room), world.screen, str)
+    failed = world.fail(steps, full.run)
+    assert (failed.exit, world.on) == (Exit.NOT_PUT_BACK, set())
+    assert "No space left on device" in failed.found
+    assert world.journal.unfinished() == "r1"
+    world.runner.abort(steps)
+    assert (world.on, world.journal.unfinished()) == (set(), None)
+
+
+def test_a_journal_that_takes_nothing_is_a_refusal(world: World) -> None:
+    """Nothing is begun that could not be written down."""
+    full = Runner(FullDisk(world.journal.path, 0), world.screen, str)
+    with pytest.raises(Refused, match="No space left on device"):
+        full.run(plan(world.step("a")))
+    assert world.calls == []
 
 
 def test_no_secret_reaches_the_journal_or_the_screen(world: World) -> None:
