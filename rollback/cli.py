@@ -17,14 +17,11 @@ from rollback.documents.verification import verify as verified
 from rollback.operations import Operations
 from rollback.outcome import Exit, Stop
 from rollback.procedures import application as application_procedure
-from rollback.procedures import recording
+from rollback.procedures import recording, survey
 from rollback.release import Shelf
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import FrameType
-
-    from rollback.plan import Plan
 
 __all__ = ["app", "main"]
 
@@ -69,14 +66,16 @@ def application(
     deployment, speaker = Deployment.load(directory), Speaker(as_json, yes)
     operations = Operations(deployment, speaker)
 
-    def survey(run: str) -> dict[str, object]:
-        return application_procedure.survey(deployment, version, run)
+    def surveyed(run: str) -> dict[str, object]:
+        return survey.survey(deployment, version, run)
 
     if plan:
-        speaker.plan(operations.planned(survey, application_procedure.NAME))
+        speaker.plan(operations.planned(surveyed, application_procedure.NAME))
         return
     started = time.monotonic()
-    done = operations.carry_out(survey, application_procedure.NAME, speaker.confirm)
+    done = operations.carry_out(
+        surveyed, application_procedure.NAME, lambda found: speaker.confirm(lambda: speaker.tell_plan(found))
+    )
     _report(speaker, done.run, done.summary, started)
 
 
@@ -87,28 +86,29 @@ def _report(speaker: Speaker, run: str, summary: str, started: float) -> None:
 
 
 @app.command()
-def resume(*, plan: PlanOnly = False, as_json: AsJson = False, directory: Directory = HERE) -> None:
+def resume(*, plan: PlanOnly = False, yes: Yes = False, as_json: AsJson = False, directory: Directory = HERE) -> None:
     """Go on with a run that was interrupted; what is done already is not done again."""
-    _interrupted_run(Operations.resume, "", plan_only=plan, as_json=as_json, directory=directory)
-
-
-@app.command()
-def abort(*, plan: PlanOnly = False, as_json: AsJson = False, directory: Directory = HERE) -> None:
-    """Take back a run that was interrupted, newest step first."""
-    _interrupted_run(Operations.abort, "taken back: ", plan_only=plan, as_json=as_json, directory=directory)
-
-
-def _interrupted_run(
-    act: Callable[[Operations], Plan], told: str, *, plan_only: bool, as_json: bool, directory: Path
-) -> None:
-    deployment, speaker = Deployment.load(directory), Speaker(as_json, assume_yes=True)
+    deployment, speaker = Deployment.load(directory), Speaker(as_json, yes)
     operations = Operations(deployment, speaker)
-    if plan_only:
+    if plan:
         speaker.plan(operations.open_plan())
         return
     started = time.monotonic()
-    done = act(operations)
-    _report(speaker, done.run, told + done.summary, started)
+    done = operations.resume(lambda found: speaker.confirm(lambda: speaker.tell_plan(found)))
+    _report(speaker, done.run, done.summary, started)
+
+
+@app.command()
+def abort(*, plan: PlanOnly = False, yes: Yes = False, as_json: AsJson = False, directory: Directory = HERE) -> None:
+    """Take back a run that was interrupted, newest step first."""
+    deployment, speaker = Deployment.load(directory), Speaker(as_json, yes)
+    operations = Operations(deployment, speaker)
+    if plan:
+        speaker.way_back(operations.way_back())
+        return
+    started = time.monotonic()
+    done = operations.abort(lambda _: speaker.confirm(lambda: speaker.tell_way_back(operations.way_back())))
+    _report(speaker, done.run, f"taken back: {done.summary}", started)
 
 
 @app.command()
@@ -145,13 +145,23 @@ def history(*, as_json: AsJson = False, directory: Directory = HERE) -> None:
 def release_record(
     version: Annotated[str, typer.Argument(help="Name of the release, e.g. v4.0.0; also its git tag.")],
     *,
+    plan: PlanOnly = False,
+    yes: Yes = False,
     as_json: AsJson = False,
     directory: Directory = HERE,
 ) -> None:
     """Record what runs now as VERSION, after verifying it; its images are kept from pruning."""
-    deployment, speaker = Deployment.load(directory), Speaker(as_json)
+    deployment, speaker = Deployment.load(directory), Speaker(as_json, yes)
     operations = Operations(deployment, speaker)
+    told = f"record what runs now as {version}, after the checklist has passed; its images are kept from pruning"
+    if plan:
+        lines = recording.sound(deployment, operations.journal, version)
+        speaker.say(f"would {told}")
+        speaker.checklist(lines, would=told)
+        return
     with lock.held(operations.lock_file, f"release record {version}"):
+        recording.sound(deployment, operations.journal, version)
+        speaker.confirm(lambda: speaker.say(told))
         release = recording.record(deployment, operations.journal, version)
     speaker.say(f"{version} recorded: {len(release.images)} images, migration {release.migration_head}")
     speaker.document(release=release.as_json())
@@ -189,17 +199,26 @@ def release_show(version: str, *, as_json: AsJson = False, directory: Directory 
 
 
 @releases.command("bad")
-def release_bad(
+def release_bad(  # noqa: PLR0913 -- the words of the command
     version: str,
     reason: Annotated[str, typer.Option("--reason", help="Shown to whoever tries to roll back to it.")],
     *,
+    plan: PlanOnly = False,
+    yes: Yes = False,
     as_json: AsJson = False,
     directory: Directory = HERE,
 ) -> None:
     """Mark VERSION bad: no rollback chooses it any more."""
-    deployment, speaker = Deployment.load(directory), Speaker(as_json)
+    deployment, speaker = Deployment.load(directory), Speaker(as_json, yes)
     operations = Operations(deployment, speaker)
+    told = f"mark {version} bad for good: no rollback chooses it any more ({reason})"
+    Shelf(deployment).get(version)
+    if plan:
+        speaker.say(f"would {told}")
+        speaker.document(would=told)
+        return
     with lock.held(operations.lock_file, f"release bad {version}"):
+        speaker.confirm(lambda: speaker.say(told))
         Shelf(deployment).mark_bad(version, reason)
         operations.journal.append("-", "bad", version=version, reason=operations.redactor()(reason))
     speaker.say(f"{version} is marked bad")
@@ -223,7 +242,12 @@ def main() -> None:
     try:
         app()
     except Stop as stop:
-        sys.stderr.write(f"{type(stop).__name__.lower()}: {stop}\n")
+        outcome = type(stop).__name__.lower()
+        sys.stderr.write(f"{outcome}: {stop}\n")
+        # a machine that asked for a document gets one, whatever the end
+        Speaker("--json" in sys.argv).document(
+            outcome=outcome, found=stop.found, next=stop.next_step, exit=int(stop.exit)
+        )
         sys.exit(int(stop.exit))
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")

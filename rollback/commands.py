@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,10 +27,6 @@ class Compose:
     profiles: tuple[str, ...] = ()
     project: str | None = None
     env_file: Path | None = None
-
-    def overlaid(self, *files: Path, env_file: Path | None = None) -> Compose:
-        """The same deployment with more files on top and another interpolation file."""
-        return replace(self, files=(*self.files, *files), env_file=env_file or self.env_file)
 
     def _base(self) -> Argv:
         argv = ["docker", "compose", "--project-directory", str(self.root)]
@@ -80,6 +76,12 @@ def containers(*filters: str) -> Argv:
     for one in filters:
         argv += ["--filter", one]
     return argv
+
+
+def container_images() -> Argv:
+    """The image name and the Compose project of every container on the engine, a line each."""
+    row = '{{.Image}}\t{{.Label "com.docker.compose.project"}}'
+    return ["docker", "ps", "--all", "--no-trunc", "--format", row]
 
 
 def inspect(kind: str, names: Sequence[str]) -> Argv:

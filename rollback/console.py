@@ -15,10 +15,10 @@ from rollback.outcome import UsageError
 from rollback.runner import reading
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from rollback.documents.verification import Line
-    from rollback.plan import Plan, Step
+    from rollback.plan import Plan, Reading, Step
 
 __all__ = ["Speaker"]
 
@@ -67,6 +67,12 @@ class Speaker:
 
     def plan(self, plan: Plan) -> None:
         """Print a plan with what holds already; nothing is touched."""
+        rows = self.tell_plan(plan)
+        steps = [{"step": step.name, "cause": step.cause, "holds": now.holds, "seen": now.seen} for step, now in rows]
+        self.document(procedure=plan.procedure, summary=plan.summary, notes=plan.notes, steps=steps)
+
+    def tell_plan(self, plan: Plan) -> list[tuple[Step, Reading]]:
+        """The plan for people alone; gives back what was read."""
         table = Table("", "step", "because", "seen now", box=None)
         rows = [(step, reading(step)) for step in plan.steps]
         for number, (step, now) in enumerate(rows, start=1):
@@ -76,28 +82,36 @@ class Speaker:
         self._out.print(table)
         for note in plan.notes:
             self._out.print(f"[yellow]note[/] {escape(note)}")
-        self.document(
-            procedure=plan.procedure,
-            summary=plan.summary,
-            notes=plan.notes,
-            steps=[
-                {"step": step.name, "cause": step.cause, "holds": now.holds, "seen": now.seen} for step, now in rows
-            ],
-        )
+        return rows
 
-    def confirm(self, plan: Plan) -> None:
-        """Ask before anything changes, unless --yes was given.
+    def way_back(self, plan: Plan) -> None:
+        """Print what an abort would take back, newest step first; nothing is touched."""
+        self.tell_way_back(plan)
+        steps = [{"step": step.name, "undo": step.undo is not None} for step in plan.steps]
+        self.document(procedure=plan.procedure, summary=plan.summary, take_back=steps)
+
+    def tell_way_back(self, plan: Plan) -> None:
+        """The way back for people alone."""
+        table = Table("", "step", "", box=None)
+        for number, step in enumerate(plan.steps, start=1):
+            table.add_row(f"{number} -", escape(step.name), "taken back" if step.undo else "nothing to take back")
+        self._out.print(f"[bold]abort[/] of {escape(plan.procedure)}: {escape(plan.summary)}")
+        self._out.print(table)
+
+    def confirm(self, tell: Callable[[], object]) -> bool:
+        """Show what would be done and ask, unless --yes was given; says whether a question was asked.
 
         Raises:
             UsageError: when nobody is there to ask, or the answer is no.
         """
         if self.assume_yes:
-            return
-        self.plan(plan)
+            return False
+        tell()
         if not sys.stdin.isatty():
             raise UsageError("This changes the deployment and nobody is here to confirm.", "say --yes, or --plan")
         if input("Carry this out? [y/N] ").strip().lower() not in ("y", "yes"):
             raise UsageError("Not confirmed; nothing was changed.")
+        return True
 
     def checklist(self, lines: Sequence[Line], **data: Any) -> None:
         """The verification table."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets as random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -68,18 +68,24 @@ class Operations:
         return PROCEDURES[procedure](self.deployment, survey(new_run()))
 
     def carry_out(
-        self, survey: Callable[[str], dict[str, Any]], procedure: str, confirm: Callable[[Plan], None]
+        self, survey: Callable[[str], dict[str, Any]], procedure: str, confirm: Callable[[Plan], bool]
     ) -> Plan:
         """Survey, plan, confirm and run under the lock.
 
+        Args:
+            survey: reads the world for a run of the given id.
+            procedure: its name.
+            confirm: says whether a question was asked; then time has passed, and the world is read again.
+
         Raises:
-            Refused: the lock is held, a run is open, a gate says no.
+            Refused: the lock is held, a run is open, a gate says no, the world changed while the question was open.
             NothingToDo: nothing differs from the target.
             Failed: see Runner.run.
         """
         with lock.held(self.lock_file, procedure):
             plan = self._planned_or_noted(survey, procedure)
-            confirm(plan)
+            if confirm(plan) and _lasting(self._planned_or_noted(survey, procedure)) != _lasting(plan):
+                raise Refused("The deployment changed while the question was open.", "repeat it and read the new plan")
             self._runner().run(plan)
             return plan
 
@@ -92,25 +98,28 @@ class Operations:
             self.journal.append(run, "stopped", procedure=procedure, reason=self.redactor()(stop.found))
             raise
 
-    def resume(self) -> Plan:
+    def resume(self, confirm: Callable[[Plan], bool]) -> Plan:
         """Go on with the interrupted run."""
         with lock.held(self.lock_file, "resume"):
-            plan = self._open_plan()
+            plan = self.open_plan()
+            confirm(plan)
             Edge(self.deployment).end_closing()
             self._runner().resume(plan)
             return plan
 
-    def abort(self) -> Plan:
+    def abort(self, confirm: Callable[[Plan], bool]) -> Plan:
         """Take the interrupted run back."""
         with lock.held(self.lock_file, "abort"):
-            plan = self._open_plan()
+            plan = self.open_plan()
+            confirm(plan)
             Edge(self.deployment).end_closing()
             self._runner().abort(plan)
             return plan
 
-    def open_plan(self) -> Plan:
-        """The plan of the interrupted run, made again from the journal."""
-        return self._open_plan()
+    def way_back(self) -> Plan:
+        """What `abort` would take back, in its order: the steps of the interrupted run that were begun."""
+        plan = self.open_plan()
+        return replace(plan, steps=tuple(reversed(self._runner().begun(plan))))
 
     def _runner(self) -> Runner:
         return Runner(self.journal, self.view, self.redactor())
@@ -126,7 +135,12 @@ class Operations:
     def _begin(self, run: str) -> dict[str, Any]:
         return next(entry.data for entry in self.journal.of(run) if entry.event == "begin")
 
-    def _open_plan(self) -> Plan:
+    def open_plan(self) -> Plan:
+        """The plan of the interrupted run, made again from the journal.
+
+        Raises:
+            NothingToDo: no run is interrupted.
+        """
         run = self.journal.unfinished()
         if run is None:
             raise NothingToDo("No run is interrupted.")
@@ -134,6 +148,11 @@ class Operations:
         if begin["procedure"] not in PROCEDURES:
             raise Failed(f"The journal names the procedure {begin['procedure']}, which this version does not know.")
         return PROCEDURES[begin["procedure"]](self.deployment, begin["arguments"])
+
+
+def _lasting(plan: Plan) -> dict[str, Any]:
+    """What the plan is made from, without what differs from one look to the next."""
+    return {key: value for key, value in plan.arguments.items() if key not in ("run", "since")}
 
 
 def new_run() -> str:

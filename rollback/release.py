@@ -17,6 +17,8 @@ from rollback.outcome import Refused, UsageError
 from rollback.parts import files, images
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rollback.deployment import Deployment
 
 __all__ = ["LAST_GOOD", "Release", "Shelf"]
@@ -131,28 +133,42 @@ class Shelf:
         return Release.read(self.folder / version)
 
     def good(self, version: str) -> Release:
-        """A release that may be a target; `last-good` is the newest good one that is not what runs now.
+        """A release that may be a target.
 
         Raises:
             Refused: unknown, marked bad, or with damaged copies of its files.
         """
-        release = self._last_good() if version == LAST_GOOD else self.get(version)
+        release = self.get(version)
         if release.bad is not None:
             raise Refused(f"{release.version} is marked bad: {release.bad}.", "choose another: `rollback release list`")
         for group in release.files.values():
             files.verify_store(group, release.store)
         return release
 
-    def _last_good(self) -> Release:
-        running = self._running_images()
+    def last_good(self, differs: Callable[[Release], bool]) -> Release:
+        """The newest good release that is not what runs now.
+
+        Args:
+            differs: whether anything that runs, or lies in the checkout, is not as in a release.
+
+        Raises:
+            Refused: there is none.
+        """
         for release in reversed(self.all()):
-            if release.bad is None and {one.id for one in release.images.values()} != running:
-                return release
+            if release.bad is None and differs(release):
+                return self.good(release.version)
         raise Refused("There is no good release beside the one that runs.", "`rollback release list`")
 
-    def _running_images(self) -> set[str]:
-        named = {one.service for one in self.deployment.settings.services.values()}
-        return {one.image for one in self.deployment.containers() if one.service in named and not one.one_off}
+    def free(self, version: str) -> None:
+        """Say that a release can be recorded under this name.
+
+        Raises:
+            UsageError: it is no name.
+            Refused: it is taken.
+        """
+        check_name(version)
+        if (self.folder / version).exists():
+            raise Refused(f"{version} is recorded already.", "record under another name; a release never changes")
 
     def record(self, version: str, identities: dict[str, str], works_with: list[str]) -> Release:
         """Capture what runs now as a release; the folder appears whole or not at all.
@@ -160,9 +176,7 @@ class Shelf:
         Raises:
             Refused: when the version is taken: a release never changes once recorded.
         """
-        check_name(version)
-        if (self.folder / version).exists():
-            raise Refused(f"{version} is recorded already.", "record under another name; a release never changes")
+        self.free(version)
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.folder, prefix=".new-") as new:
             release = self.capture(version, Path(new), identities, works_with)

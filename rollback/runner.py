@@ -139,15 +139,16 @@ class Runner:
         except Failed as stop:
             self._unwritten.append(stop.found)
 
-    def _begun(self, plan: Plan) -> list[Step]:
+    def begun(self, plan: Plan) -> list[Step]:
+        """The steps that the journal says were begun, oldest first."""
         names = {one.data["step"] for one in self.journal.of(plan.run) if one.event == "intent"}
         return [step for step in plan.steps if step.name in names]
 
     def _users_moved(self, plan: Plan) -> bool:
-        return any(step.moves_users for step in self._begun(plan))
+        return any(step.moves_users for step in self.begun(plan))
 
     def _back(self, plan: Plan) -> None:
-        for step in reversed(self._begun(plan)):
+        for step in reversed(self.begun(plan)):
             if step.undo is None:
                 continue
             self.view.started(step)

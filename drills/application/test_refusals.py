@@ -45,7 +45,7 @@ def test_bad_version_is_refused(drill: Bench) -> None:
     """A release marked bad is refused with the reason somebody gave."""
 
     def marked(one: Drill) -> None:
-        words = ("release", "bad", GOOD, "--reason", "leaks Spheroids über Nacht")
+        words = ("release", "bad", GOOD, "--reason", "leaks Spheroids über Nacht", "--yes")
         one.stack.rollback(*words).check()
 
     refused = stopped(candidates.polygons(), GOOD, "v4.0.0 is marked bad", "leaks Spheroids über Nacht")

@@ -28,7 +28,7 @@ STEPS = {
     "started": "v4.0.0 started beside",
     "recorded": "state before recorded",
     "moved": "users served by v4.0.0",
-    "pinned": "env files and image names",
+    "pinned": "files and image names",
     "retired": "replaced containers stopped",
     "composed": "v4.0.0 runs as Compose's own services",
     "removed": "stand-ins drained and removed",

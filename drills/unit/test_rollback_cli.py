@@ -156,6 +156,18 @@ def test_an_unknown_release_is_refused(rollback: Command, checkout: Path, words:
     assert err == "refused: There is no recorded release v9; recorded: none. Next: `rollback release list`\n"
 
 
+def test_a_machine_gets_a_document_of_a_refusal_too(rollback: Command, checkout: Path) -> None:
+    """With --json every end is a document: what was found, what to do, and the exit code."""
+    code, out, err = rollback(checkout, "application", "v9", "--yes", "--json")
+    assert json.loads(out) == {
+        "outcome": "refused",
+        "found": "There is no recorded release v9; recorded: none.",
+        "next": "`rollback release list`",
+        "exit": code,
+    }
+    assert (code, err.count("\n")) == (20, 1)
+
+
 def test_a_refusal_is_part_of_the_history(rollback: Command, checkout: Path) -> None:
     """What was refused can be read later, by people and by machines; only trying it out leaves no trace."""
     rollback(checkout, "application", "v9", "--plan")

@@ -56,6 +56,10 @@ TABLE = {
         commands.containers("label=a=b", "status=running"),
         words("docker ps --all --no-trunc --quiet --filter label=a=b --filter status=running"),
     ),
+    "container images": (
+        commands.container_images(),
+        [*words("docker ps --all --no-trunc --format"), '{{.Image}}\t{{.Label "com.docker.compose.project"}}'],
+    ),
     "inspect": (commands.inspect("image", ["a:1", "b"]), words("docker image inspect a:1 b")),
     "execute": (commands.execute("c1", ["sh", "-c", "a  b"]), ["docker", "exec", "c1", "sh", "-c", "a  b"]),
     "execute with input": (commands.execute("c1", ["psql"], stdin=True), words("docker exec -i c1 psql")),
@@ -92,15 +96,6 @@ def test_every_file_profile_project_and_env_file_is_named() -> None:
         " --profile gpu --profile mail -p blue --env-file /srv/spheroseg/.env"
     )
     assert compose.config()[2:-3] == named
-
-
-def test_an_overlay_comes_last_and_changes_nothing_underneath() -> None:
-    """An overlay wins because it is named last; the deployment it lies on stays as it was."""
-    over = COMPOSE.overlaid(ROOT / "x.yml", env_file=ROOT / "kept.env")
-    assert over.files == (ROOT / "docker-compose.yml", ROOT / "x.yml")
-    assert over.env_file == ROOT / "kept.env"
-    assert COMPOSE.files == (ROOT / "docker-compose.yml",)
-    assert over.overlaid().env_file == ROOT / "kept.env"
 
 
 def test_a_path_with_spaces_and_umlauts_is_one_word() -> None:

@@ -92,10 +92,12 @@ def test_a_release_that_states_the_head_works() -> None:
     [
         (["001", "002", "010", "011"], "the database is at 011; migrations stand between: 010, 011.", "newest first"),
         (["001"], "the database is at 001; migrations are missing: 002.", "apply them first"),
-        ([], "the database is at ; migrations are missing: 001, 002.", "apply them first"),
+        ([], "the database is at none; migrations are missing: 001, 002.", "apply them first"),
+        (["002"], "the database is at 002; migrations are missing: 001.", "apply them first"),
+        (["001", "001b", "002"], "the database is at 002; migrations stand between: 001b.", "take them back"),
         (["001", "x2"], "the database is at x2; migrations stand between: x2.", "take them back"),
     ],
-    ids=["between", "missing", "none", "another line"],
+    ids=["between", "missing", "none", "gap below the head", "stranger below the head", "another line"],
 )
 def test_migrations_that_hinder_are_named(applied: list[str], sentence: str, way: str) -> None:
     """All that stand between are named in order, or all that are missing, with the way out."""

@@ -13,7 +13,7 @@ __all__ = ["check"]
 
 
 def check(release: Release, applied: list[str]) -> str:
-    """Say that the release can work with the applied migrations.
+    """Say that the release can work with the applied migrations: all of them, not their head alone.
 
     Args:
         release: the target; it states the heads it works with.
@@ -23,17 +23,22 @@ def check(release: Release, applied: list[str]) -> str:
         Refused: naming the migrations that stand between.
     """
     head = applied[-1] if applied else ""
-    if head in release.works_with:
-        return f"{release.version} states that it works with migration {head}"
-    between = [one for one in applied if one not in release.migrations]
+    known = {*release.migrations, *release.works_with}
+    between = [one for one in applied if one not in known]
     missing = [one for one in release.migrations if one not in applied]
-    if between:
-        what = f"migrations stand between: {', '.join(between)}"
-        way = "take them back first (newest first), or restore the database from before them"
-    else:
-        what = f"migrations are missing: {', '.join(missing) or release.migration_head}"
-        way = "apply them first, or choose an older release"
+    gap = [one for one in missing if one < head]
+    if head in release.works_with and not between and not gap:
+        return f"{release.version} states that it works with migration {head}"
     raise Refused(
-        f"{release.version} works with migration {', '.join(release.works_with)}; the database is at {head}; {what}.",
-        way,
+        f"{release.version} works with migration {', '.join(release.works_with)}; the database is at {head or 'none'};"
+        f" {_what(between, missing)}.",
+        "take them back first (newest first), or restore the database from before them"
+        if between
+        else "apply them first, or choose an older release",
     )
+
+
+def _what(between: list[str], missing: list[str]) -> str:
+    if between:
+        return f"migrations stand between: {', '.join(between)}"
+    return f"migrations are missing: {', '.join(missing)}"

@@ -1,7 +1,7 @@
 """The pre-rollback record: what was there before anything changed (RUNBOOK, Pre-Rollback Checklist).
 
-One folder a run under the deployment's state: state and last logs of every service, the env files and the
-upstream file as they were, and a safety backup that has been read to its end. Private to the operator.
+One folder a run under the deployment's state: state and last logs of every service, the env and Compose files and
+the upstream file as they were, and a safety backup that has been read to its end. Private to the operator.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ __all__ = ["Preflight"]
 
 LOG_LINES = 100
 _INDEX = "before.json"
+_BACKUP_MARK = "safety.sha256"
 
 
 @dataclass(frozen=True)
@@ -45,18 +46,29 @@ class Preflight:
 
     def reading(self) -> Reading:
         """Whether the record is whole; its index is written last."""
-        if not (self.folder / _INDEX).is_file():
-            return Reading(holds=False, seen="no record of the state before")
-        index = self._index()
-        whole = self.backup.is_file() and files.sha256(self.backup) == index["backup"]
-        return Reading(whole, f"state, logs and a safety backup of {self._size()} in {self.folder.name}")
+        whole = (self.folder / _INDEX).is_file()
+        return Reading(whole, f"state and logs in {self.folder.name}" if whole else "no record of the state before")
 
-    def take(self) -> None:
-        """Write the record.
+    def backed_up(self) -> Reading:
+        """Whether the safety backup is there and is what was read to its end."""
+        mark = self.folder / _BACKUP_MARK
+        if not (mark.is_file() and self.backup.is_file()):
+            return Reading(holds=False, seen="no safety backup")
+        whole = files.sha256(self.backup) == mark.read_text(encoding="utf-8").strip()
+        size = f"{self.backup.stat().st_size / 1e6:.1f} MB"
+        return Reading(whole, f"{size} in {self.folder.name}" if whole else "the safety backup was changed")
+
+    def back_up(self) -> None:
+        """Dump the database; a dump that is under its final name was read to its end.
 
         Raises:
-            Failed: when the safety backup could not be taken or read.
+            Failed: when it could not be taken or read.
         """
+        digest = safety.dump(self.deployment, self.backup)
+        files.write(self.folder / _BACKUP_MARK, f"{digest}\n", mode=0o600)
+
+    def take(self) -> None:
+        """Write the record; the database need not answer."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         records = files.capture(self.deployment.root, self._files(), self.store)
         containers = self.deployment.containers()
@@ -67,8 +79,6 @@ class Preflight:
         index = {
             "files": [one.as_json() for one in records],
             "containers": [_state(one) for one in containers],
-            "migrations": self.deployment.migrations(),
-            "backup": safety.dump(self.deployment, self.backup),
         }
         files.write(self.folder / _INDEX, json.dumps(index, indent=1) + "\n", mode=0o600)
 
@@ -88,9 +98,6 @@ class Preflight:
     def _index(self) -> dict[str, Any]:
         index: dict[str, Any] = json.loads((self.folder / _INDEX).read_text(encoding="utf-8"))
         return index
-
-    def _size(self) -> str:
-        return f"{self.backup.stat().st_size / 1e6:.1f} MB"
 
 
 def _state(one: Container) -> dict[str, Any]:

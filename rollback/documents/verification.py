@@ -65,7 +65,8 @@ def _checks(
     if release is not None:
         yield "identity", lambda: _identity(deployment, release)
         yield "images", lambda: _images(deployment, release)
-        yield "environment", lambda: _environment(deployment, release)
+        yield "environment", lambda: _files(deployment, release, "environment")
+        yield "compose", lambda: _files(deployment, release, "compose")
 
 
 def _services(deployment: Deployment) -> tuple[bool, str]:
@@ -175,6 +176,6 @@ def _images(deployment: Deployment, release: Release) -> tuple[bool, str]:
     return not wrong, "; ".join(wrong) or f"as recorded in {release.version}"
 
 
-def _environment(deployment: Deployment, release: Release) -> tuple[bool, str]:
-    wrong = files.differing(deployment.root, release.files["environment"])
+def _files(deployment: Deployment, release: Release, group: str) -> tuple[bool, str]:
+    wrong = files.differing(deployment.root, release.files[group])
     return not wrong, f"not as recorded: {', '.join(wrong)}" if wrong else f"as recorded in {release.version}"

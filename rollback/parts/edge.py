@@ -87,6 +87,11 @@ class Edge:
         """The upstream file for these servers."""
         return upstreams(self.routes(servers, backups), generation, self.deployment.settings.edge.http_port)
 
+    def knows(self, services: list[str]) -> tuple[bool, str]:
+        """Whether every name has an address inside the edge; nginx refuses a file with one that has none."""
+        lost = [name for name in services if self.deployment.in_edge(["getent", "hosts", name]).code != 0]
+        return not lost, f"no address for {', '.join(lost)}: it does not run" if lost else "all have an address"
+
     def generation(self) -> str:
         """The generation that the edge answers now; empty when it does not answer."""
         answer = self.deployment.through_edge("/", f"Host: {MARKER_HOST}")

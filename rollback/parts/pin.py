@@ -1,8 +1,8 @@
-"""The pin: the env files of a release and the image names that Compose resolves from them.
+"""The pin: the env and Compose files of a release and the image names that Compose resolves from them.
 
-No override file and no exported variable: a rollback by those is undone by the next plain `up`. The env files are
-the release's own and each image name that they lead to is moved to the recorded image, so whatever Compose makes
-of the checkout afterwards is the target.
+No override file and no exported variable: a rollback by those is undone by the next plain `up`. The files are the
+release's own and each image name that they lead to is moved to the recorded image, so whatever Compose makes of the
+checkout afterwards is the target.
 """
 
 from __future__ import annotations
@@ -45,11 +45,41 @@ class Pin:
 
     def changed_roles(self) -> list[str]:
         """Roles whose running containers are not what the release's files and images would make."""
-        hashes = self._target_hashes()
-        return [role for role in self.release.images if not self._is_target(role, hashes)]
+        return [role for role in self.release.images if not self._is_target(role, self._hashes)]
+
+    def others(self) -> list[str]:
+        """What the release's files say otherwise than the checkout of services that are not released, in words.
+
+        Compose would replace those at the next `up`: the database among them.
+        """
+        then, now = self._hashes, self.deployment.hashes(self.deployment.compose)
+        released = {one.service for one in self.release.images.values()}
+        told = []
+        for service in sorted((then.keys() | now.keys()) - released):
+            if service not in then:
+                told.append(f"{service} is not in {self.release.version}")
+            elif service not in now:
+                told.append(f"{service} is in {self.release.version} alone")
+            elif then[service] != now[service]:
+                told.append(f"{service} is defined otherwise")
+        return told
+
+    def strangers(self) -> list[str]:
+        """Image names that a rollback would move while containers of other projects were made from them."""
+        names = self.names()
+        ids = self.deployment.image_ids({*names.values(), *(one.kept_as for one in self.release.images.values())})
+        moved = {name for role, name in names.items() if ids[name] != ids[self.release.images[role].kept_as]}
+        rows = self.deployment.engine.ask(commands.container_images()).splitlines() if moved else []
+        told = {tuple(row.split("\t")) for row in rows}
+        return sorted(f"{name} (project {project or 'none'})" for name, project in told
+                      if name in moved and project != self.deployment.project)  # fmt: skip
+
+    @cached_property
+    def _hashes(self) -> dict[str, str]:
+        return self._target_hashes()
 
     def _target_hashes(self) -> dict[str, str]:
-        """Compose's hashes with the release's env files, which need not be in the checkout yet."""
+        """Compose's hashes with the release's files, which need not be in the checkout yet."""
         with tempfile.TemporaryDirectory(prefix="rollback-") as folder:
             path = Path(folder) / "target.yml"
             path.write_text(overlay_text(self.deployment, self.release, self.names()), encoding="utf-8")
@@ -63,20 +93,20 @@ class Pin:
         )
 
     def reading(self) -> Reading:
-        """Whether the checkout's env files and the image names are the release's."""
-        wrong = [f"{path} differs" for path in files.differing(self.deployment.root, self._environment())]
+        """Whether the checkout's files and the image names are the release's."""
+        wrong = [f"{path} differs" for path in files.differing(self.deployment.root, self._files())]
         names, kept = self.names(), {role: one.kept_as for role, one in self.release.images.items()}
         ids = self.deployment.image_ids({*names.values(), *kept.values()})
         wrong += [f"{name} is another image" for role, name in names.items() if ids[name] != ids[kept[role]]]
-        return Reading(not wrong, "; ".join(wrong) or f"env files and image names as in {self.release.version}")
+        return Reading(not wrong, "; ".join(wrong) or f"files and image names as in {self.release.version}")
 
-    def _environment(self) -> list[files.FileRecord]:
-        return self.release.files["environment"]
+    def _files(self) -> list[files.FileRecord]:
+        return [*self.release.files["environment"], *self.release.files["compose"]]
 
     def put(self) -> None:
-        """Put the env files back and move the image names."""
+        """Put the files back and move the image names."""
         names = self.names()
-        files.restore(self.deployment.root, self._environment(), self.release.store)
+        files.restore(self.deployment.root, self._files(), self.release.store)
         for role, name in names.items():
             self.deployment.engine.ask(commands.tag(self.release.images[role].kept_as, name))
 
@@ -84,11 +114,11 @@ class Pin:
         """Undo `put` and have Compose run what ran before; what was healthy is waited for, users come back to it.
 
         Args:
-            preflight: holds the env files as they were.
+            preflight: holds the files as they were.
             before: by role, what ran; decides which services are started again.
             names: every image name that was moved, and the image it had; None where it had none.
         """
-        preflight.restore_files([one.path for one in self._environment()])
+        preflight.restore_files([one.path for one in self._files()])
         for name, image in names.items():
             if image is None and self.deployment.image_id(name):
                 self.deployment.engine.ask(commands.untag(name))
@@ -114,7 +144,7 @@ class Pin:
             wrong += [] if running else [f"{record.service} has no container"]
             for one in running:
                 wrong += one.differences(images[record.kept_as], hashes.get(record.service))
-        return Reading(not wrong, "; ".join(wrong) or "containers, image names and env files agree")
+        return Reading(not wrong, "; ".join(wrong) or "containers, image names and files agree")
 
     def proven(self) -> Reading:
         """Whether Compose's own containers answer with the release's identity."""

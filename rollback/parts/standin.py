@@ -8,7 +8,7 @@ one-off containers alone, so a plain `up` by somebody else in the meantime does 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,10 +30,21 @@ _LOG_LINES = 15
 
 
 def release_compose(deployment: Deployment, release: Release, overlay: Path | None = None) -> commands.Compose:
-    """Compose as it would be with the env files of a release, without touching those of the checkout."""
-    kept = release.store / ".env"
-    extra = [overlay] if overlay else []
-    return deployment.compose.overlaid(*extra, env_file=kept if kept.is_file() else None)
+    """Compose as it would be with the Compose and env files of a release, without touching those of the checkout.
+
+    Raises:
+        Refused: rollback.toml names a Compose file that the release did not record.
+    """
+    names, recorded = deployment.settings.compose.files, {one.path for one in release.files["compose"]}
+    strange = [name for name in names if name not in recorded]
+    if strange:
+        raise Refused(
+            f"rollback.toml names {', '.join(strange)}, which {release.version} never recorded.",
+            "put [compose] files back as it was then, or choose another release",
+        )
+    kept, extra = release.store / ".env", [overlay] if overlay else []
+    files = tuple(release.store / name for name in names)
+    return replace(deployment.compose, files=(*files, *extra), env_file=kept if kept.is_file() else None)
 
 
 def overlay_text(deployment: Deployment, release: Release, images: dict[str, str]) -> str:

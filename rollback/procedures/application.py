@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from rollback.database import compatibility
 from rollback.documents.preflight import Preflight
 from rollback.documents.verification import verify
-from rollback.outcome import Failed, NothingToDo
+from rollback.engine import wait_until
+from rollback.outcome import Failed
 from rollback.parts.edge import Edge
 from rollback.parts.pin import Pin
 from rollback.parts.rebuild import Rebuild
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from rollback.deployment import Deployment
     from rollback.release import Release
 
-__all__ = ["NAME", "plan", "survey"]
+__all__ = ["NAME", "plan"]
 
 NAME = "application"
 
@@ -36,36 +35,8 @@ NAME = "application"
 ADVISORY = frozenset({"errors", "services"})
 
 
-def survey(deployment: Deployment, version: str, run: str) -> dict[str, Any]:
-    """Read the world and pass every gate; nothing is changed.
-
-    Returns:
-        What a plan is made from, now or again after a kill: the journal keeps it.
-
-    Raises:
-        Refused: unknown, bad or damaged release, image gone and not rebuildable, schema it cannot work with,
-            edge not running under Compose.
-        NothingToDo: everything is as in the release already.
-    """
-    release = Shelf(deployment).good(version)
-    compatibility.check(release, deployment.migrations())
-    Rebuild(deployment, release.version).possible()
-    pin = Pin(deployment, release)
-    changed = pin.changed_roles()
-    if not changed and pin.reading().holds:
-        raise NothingToDo(f"{release.version} runs already: images, env files and identity are as recorded.")
-    return {
-        "version": release.version,
-        "run": run,
-        "since": datetime.now(UTC).isoformat(timespec="seconds"),
-        "roles": changed,
-        "before": {role: deployment.running_state(release.images[role].service) for role in changed},
-        "names": {name: deployment.image_id(name) for name in pin.names().values()},
-    }
-
-
 def plan(deployment: Deployment, facts: dict[str, Any]) -> Plan:
-    """The plan for what `survey` found."""
+    """The plan for what `survey.survey` found."""
     return _Procedure.of(deployment, facts).plan()
 
 
@@ -115,6 +86,7 @@ class _Procedure:
             self._proven_beside(),
             self._users_moved(),
             self._drained(),
+            self._backed_up(),
             self._pinned(),
             self._stopped_and_kept(),
             self._under_compose(),
@@ -124,7 +96,7 @@ class _Procedure:
 
     def _files_only(self) -> tuple[Step, ...]:
         """No container differs: only the files and names that the next `up` reads."""
-        return (self._images_at_hand(), self._recorded(), self._pinned())
+        return (self._images_at_hand(), self._recorded(), self._backed_up(), self._pinned())
 
     def _proof(self) -> tuple[Step, ...]:
         return (
@@ -139,10 +111,11 @@ class _Procedure:
 
     def _summary(self) -> str:
         roles = ", ".join(self.facts["roles"]) or "no service"
-        return f"put {roles} and the env files back as {self.release.version} had them"
+        return f"put {roles} and the env and Compose files back as {self.release.version} had them"
 
     def _notes(self) -> list[str]:
-        told = []
+        told = [f"another project uses the image name {one}: it keeps running what it runs, and its own next `up`"
+                " finds the name at another image" for one in self.facts["strangers"]]  # fmt: skip
         for role in self.facts["roles"]:
             direct = self.facts["before"][role]["published"]
             if direct:
@@ -184,11 +157,20 @@ class _Procedure:
 
     def _recorded(self) -> Step:
         return Step(
-            "state before recorded, safety backup taken",
-            "Pre-Rollback Checklist: evidence and a way back",
+            "state before recorded",
+            "Pre-Rollback Checklist: evidence, and the files as they were",
             self.preflight.reading,
             self.preflight.take,
             gate=True,
+        )
+
+    def _backed_up(self) -> Step:
+        return Step(
+            "safety backup taken",
+            "Pre-Rollback Checklist; this procedure leaves the database alone, so users do not wait for it",
+            self.preflight.backed_up,
+            self.preflight.back_up,
+            advisory=True,
         )
 
     def _proven_beside(self) -> Step:
@@ -237,6 +219,13 @@ class _Procedure:
         self.edge.switch(generation, self.edge.content(generation, servers, backups))
 
     def _move_back(self) -> None:
+        """Once what ran before can be led to: a release that dies at start has a name only while it lives."""
+        services = [one.service for one in self.deployment.settings.services.values() if one.upstream]
+        wait_until(
+            lambda: self.edge.knows(services),
+            seconds=self.deployment.settings.timing.healthy,
+            what="a way back to the services that ran before",
+        )
         self._switch("back", {}, {})
         self.edge.drain()
 
@@ -250,7 +239,7 @@ class _Procedure:
 
     def _pinned(self) -> Step:
         return Step(
-            f"env files and image names as in {self.release.version}",
+            f"files and image names as in {self.release.version}",
             "what the next `up` reads must be the target",
             self.pin.reading,
             self.pin.put,
@@ -286,7 +275,17 @@ class _Procedure:
             "the stand-ins go, the deployment is whole again",
             lambda: self.edge.reading(self._generation("home")),
             self._go_home,
+            self._leave_home,
         )
+
+    def _leave_home(self) -> None:
+        """Users are beside again before Compose puts back what ran before: taking back stops nobody either."""
+        if not self.edge.reading(self._generation("home")).holds:
+            return
+        self.standins.start()
+        self.standins.prove()
+        self._move()
+        self.edge.drain()
 
     def _go_home(self) -> None:
         now = self.pin.proven()

@@ -13,33 +13,40 @@ from rollback.release import Shelf
 
 if TYPE_CHECKING:
     from rollback.deployment import Deployment
+    from rollback.documents.verification import Line
     from rollback.journal import Journal
     from rollback.release import Release
 
-__all__ = ["readiness", "record"]
+__all__ = ["readiness", "record", "sound"]
 
 
 def record(deployment: Deployment, journal: Journal, version: str) -> Release:
-    """Verify what runs and record it.
+    """Record what runs; the caller holds the lock and has seen that it is sound."""
+    release = Shelf(deployment).record(version, identities(deployment), _works_with(deployment))
+    journal.append("-", "release", version=version, images={role: one.id for role, one in release.images.items()})
+    return release
+
+
+def sound(deployment: Deployment, journal: Journal, version: str) -> list[Line]:
+    """The checklist of what runs, when it may be recorded under this name; nothing is changed.
 
     Raises:
-        Refused: when a check of the verification fails, a service does not say its version, or the version is
-            taken.
+        Refused: a run is open, a check of the verification fails, a service does not say its version, or the
+            version is taken.
     """
+    Shelf(deployment).free(version)
     if journal.unfinished() is not None:
         raise Refused(
             "A run is interrupted: what runs now is nothing to record.", "`rollback resume` or `rollback abort`"
         )
-    bad = [f"{line.check}: {line.seen}" for line in verify(deployment, None) if not line.ok]
+    lines = verify(deployment, None)
+    bad = [f"{line.check}: {line.seen}" for line in lines if not line.ok]
     if bad:
         raise Refused(f"What runs is not sound and is not recorded. {'; '.join(bad)}.", "mend it and record again")
-    named = identities(deployment)
-    silent = [role for role, identity in named.items() if not identity]
+    silent = [role for role, identity in identities(deployment).items() if not identity]
     if silent:
         raise Refused(f"{', '.join(silent)} do not say their version.", "see `version` in rollback.toml")
-    release = Shelf(deployment).record(version, named, _works_with(deployment))
-    journal.append("-", "release", version=version, images={role: one.id for role, one in release.images.items()})
-    return release
+    return lines
 
 
 def _works_with(deployment: Deployment) -> list[str]:
