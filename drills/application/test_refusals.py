@@ -72,6 +72,20 @@ def test_schema_that_the_target_cannot_work_with_is_refused(drill: Bench) -> Non
     drill(stopped(candidates.schema(), GOOD, *said))
 
 
+@pytest.mark.drill(id="application-others", severity="critical", **FACTS)
+def test_files_that_would_change_the_cache_are_refused(drill: Bench) -> None:
+    """The release before defines Redis otherwise: the next `up` would replace it, so the operator decides first."""
+
+    def redefined(one: Drill) -> None:
+        compose = one.stack.checkout / "docker-compose.yml"
+        text = compose.read_text(encoding="utf-8")
+        assert text.count('"--appendonly", "yes"') == 1
+        compose.write_text(text.replace('"--appendonly", "yes"', '"--appendonly", "no"'), encoding="utf-8")
+
+    said = ("would change more than the application: redis is defined otherwise",)
+    drill(replace(stopped(candidates.polygons(), GOOD, *said), before_command=redefined))
+
+
 @pytest.mark.drill(id="application-unhealthy-target", severity="critical", **FACTS)
 def test_target_that_does_not_become_healthy_is_refused(drill: Bench) -> None:
     """The database password was rotated since: the target cannot come up beside the current release."""
