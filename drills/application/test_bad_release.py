@@ -14,7 +14,7 @@ from fixtures.verdict import Finding, Verdict
 
 if TYPE_CHECKING:
     from fixtures.bench import Bench
-    from fixtures.drill import Drill
+    from fixtures.case import Case
 
 pytestmark = [pytest.mark.engine, pytest.mark.monthly, pytest.mark.application]
 
@@ -42,7 +42,7 @@ def test_ten_times_slower(drill: Bench) -> None:
     """A release that is ten times slower is taken back."""
     fault = candidates.slow()
 
-    def fast_again(one: Drill) -> list[Finding]:
+    def fast_again(one: Case) -> list[Finding]:
         ended = one.history.last("rollback ended")
         now = latency(sample for sample in one.history.samples if ended is not None and sample.sent > ended)
         told = f"reads take {now * 1000:.0f} ms, {fault.usual * 1000:.0f} ms before the fault"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fixtures.bench import Bench
+    from fixtures.case import Case
     from fixtures.drill import Drill
 
 pytestmark = [pytest.mark.engine, pytest.mark.monthly, pytest.mark.application]
@@ -36,9 +37,9 @@ REBUILT = (
 )
 
 
-def written_by_both(drill: Drill) -> list[Finding]:
+def written_by_both(case: Case) -> list[Finding]:
     """Users of both releases wrote something that could have been lost."""
-    acknowledged = [one.release for one in drill.history.writes if one.outcome == "acknowledged"]
+    acknowledged = [one.release for one in case.history.writes if one.outcome == "acknowledged"]
     counts = {version: acknowledged.count(version) for version in (OLD, GOOD)}
     enough = min(counts.values()) >= LEAST_WRITES
     verdict = Verdict.PASS if enough else Verdict.INCONCLUSIVE
@@ -79,17 +80,17 @@ def test_services_that_forbid_two_copies(drill: Bench) -> None:
     drill(Scenario.back_to(GOOD, candidates.errors(), overrides={"backend": lines}, further=told_of_the_port))
 
 
-def told_of_the_port(drill: Drill) -> list[Finding]:
+def told_of_the_port(case: Case) -> list[Finding]:
     """The plan says who will find the port closed."""
-    told = "backend publishes 127.0.0.1:" in drill.plan
-    return [Finding("plan names the port", Verdict.PASS if told else Verdict.FAIL, drill.plan[-600:])]
+    told = "backend publishes 127.0.0.1:" in case.plan
+    return [Finding("plan names the port", Verdict.PASS if told else Verdict.FAIL, case.plan[-600:])]
 
 
 @pytest.mark.drill(id="application-bystander", severity="blocker", **FACTS)
 def test_other_projects_on_the_host_are_not_touched(drill: Bench, tmp_path: Path) -> None:
     """Another project's containers, images and volumes on the same engine are what they were, throughout."""
 
-    def untouched(_: Drill) -> list[Finding]:
+    def untouched(_: Case) -> list[Finding]:
         after = world.bystanders(drill.stack.project, DRILL_LABELS)
         there = sum(name in key for key in before)
         enough = Finding("a bystander was there", Verdict.PASS if there else Verdict.INCONCLUSIVE, f"{there} things")
