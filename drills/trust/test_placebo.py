@@ -44,6 +44,14 @@ class Placebo:
         """Excuse whatever fails."""
         return not request.ok
 
+    def resembles(self, sample: Sample) -> bool:
+        """Any bad sample would do."""
+        return not sample.ok
+
+    def owns(self, request: Request) -> bool:
+        """Excuse whatever fails."""
+        return not request.ok
+
     def heal(self, stack: Stack) -> None:
         """Do nothing."""
 

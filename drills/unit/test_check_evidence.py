@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from fixtures.checks.evidence import Budget, coverage, fault_observed, steady, writes
+from fixtures.faults.release import BadRelease
 from fixtures.history import History, Mark, Sample, Write
 from fixtures.verdict import Verdict
 
@@ -126,6 +127,23 @@ def test_a_symptom_that_was_there_before_proves_nothing() -> None:
     finding = fault_observed(history)
     assert finding.verdict is Verdict.INCONCLUSIVE
     assert finding.count == 1
+
+
+def test_a_fault_that_is_told_by_the_time_of_its_deployment_is_known_again_in_what_was_before() -> None:
+    """A fault that counts only what came after its deployment is known again in what was there before it."""
+    fault = BadRelease("v4.1.0-x", "v4.0.0", "", lambda sample: not sample.ok)
+    fault._deployments.append((10, 10.5))  # noqa: SLF001 -- deployed without a stack
+    history = History(samples=looked(*TIMES, bad=(4.0, 11.0, 13.0)), marks=MARKS)
+    assert fault_observed(history, fault.shows).verdict is Verdict.PASS
+    finding = fault_observed(history, fault.shows, 1, fault.resembles)
+    assert finding.verdict is Verdict.INCONCLUSIVE
+    assert "before the fault" in finding.reason
+
+
+def test_a_stray_resemblance_before_the_fault_does_not_hide_it() -> None:
+    """Less than it takes to call a fault seen is no symptom: one slow answer on a busy host."""
+    history = History(samples=looked(*TIMES, bad=(4.0, 11.0, 13.0)), marks=MARKS)
+    assert fault_observed(history, least=2).verdict is Verdict.PASS
 
 
 @pytest.mark.parametrize("missing", ["fault injected", "rollback started"])

@@ -12,6 +12,7 @@ GOOD = Request("fresh", "read", "/api/projects", "GET", 0, 0.1, 200, ok=True, re
 MARKS = (
     Mark("fault injected", 10, 0),
     Mark("rollback started", 20, 0),
+    Mark("cutover begun", 21.5, 0),
     Mark("edge switched", 22, 0),
     Mark("rollback ended", 30, 0),
 )
@@ -32,9 +33,22 @@ def history(*requests: Request, marks: tuple[Mark, ...] = MARKS) -> History:
     return History(requests=(at(1), at(15), at(21), at(25), at(35), *requests), marks=marks)
 
 
-def reads(request: Request) -> bool:
-    """The fault breaks reading."""
-    return request.path == "read"
+FAULTY = "v4.1.0-x"
+
+
+class Reads:
+    """The fault breaks reading; it is certain where its release says so."""
+
+    def explains(self, request: Request) -> bool:
+        """Any read."""
+        return request.path == "read"
+
+    def owns(self, request: Request) -> bool:
+        """A read that its own release answered."""
+        return self.explains(request) and request.release == FAULTY
+
+
+reads = Reads()
 
 
 def test_no_failure_passes() -> None:
@@ -44,11 +58,63 @@ def test_no_failure_passes() -> None:
     assert finding.figures["total"] == 5
 
 
-def test_what_the_fault_declared_is_its_own_until_the_edge_switched() -> None:
-    """What the fault declared is its own until the edge switched."""
-    found = attribute(history(failed(11), failed(21.9), failed(22.1)), reads)
-    assert [request.sent for request in found.fault] == [11, 21.9]
-    assert [request.sent for request in found.rollback] == [22.1]
+def test_what_the_fault_explains_is_its_own_until_users_are_being_moved() -> None:
+    """What the fault explains is its own until users are being moved."""
+    found = attribute(history(failed(11), failed(21.4), failed(21.5)), reads)
+    assert [request.sent for request in found.fault] == [11, 21.4]
+    assert [request.sent for request in found.rollback] == [21.5]
+
+
+def test_while_users_are_moved_the_fault_owns_what_its_release_answered() -> None:
+    """While users are moved the fault owns what its own release answered, and nothing that another did or nobody."""
+    asked = [failed(21.6, release=who) for who in (FAULTY, "v4.0.0", None)]
+    found = attribute(history(*asked), reads)
+    assert [request.release for request in found.fault] == [FAULTY]
+    assert [request.release for request in found.rollback] == ["v4.0.0", None]
+
+
+def test_after_the_proof_of_the_switch_nothing_is_the_faults() -> None:
+    """After the proof of the switch nothing is the fault's, even if its release answered: users were to be away."""
+    found = attribute(history(failed(22, release=FAULTY), failed(25, release=FAULTY)), reads)
+    assert not found.fault
+    assert len(found.rollback) == 2
+
+
+def test_a_request_sent_before_the_move_and_answered_after_it_is_judged_by_when_it_was_sent() -> None:
+    """A request sent before the move and answered after it is judged by when it was sent."""
+    found = attribute(history(failed(21.4, 24)), reads)
+    assert len(found.fault) == 1
+
+
+def test_who_is_taken_back_to_the_faulty_release_meets_the_fault_again() -> None:
+    """Who is taken back to the faulty release meets the fault again; what others answer is the rollback's."""
+    marks = (*MARKS, Mark("taking back", 26, 0))
+    asked = [failed(at, release=who) for at, who in ((25, FAULTY), (27, FAULTY), (27, "v4.0.0"), (27, None))]
+    found = attribute(history(*asked, marks=marks), reads)
+    assert [(request.sent, request.release) for request in found.fault] == [(27, FAULTY)]
+    assert len(found.rollback) == 3
+
+
+def test_a_move_that_was_killed_and_never_proven_excuses_nothing_until_it_is_taken_back() -> None:
+    """A move that was killed and never proven excuses nothing until it is taken back."""
+    marks = tuple(mark for mark in MARKS if mark.name != "edge switched")
+    asked = (failed(21.6, release=FAULTY), failed(27, release=FAULTY))
+    assert not attribute(history(*asked, marks=marks), reads).fault
+    found = attribute(history(*asked, marks=(*marks, Mark("taking back", 26, 0))), reads)
+    assert [request.sent for request in found.fault] == [27]
+
+
+def test_a_proof_without_its_intent_excuses_only_what_is_certain() -> None:
+    """A proof without its intent: what failed since the rollback started is excused only where it is certain."""
+    marks = tuple(mark for mark in MARKS if mark.name != "cutover begun")
+    found = attribute(history(failed(19), failed(21), failed(21, release=FAULTY), marks=marks), reads)
+    assert [(request.sent, request.release) for request in found.fault] == [(19, "v4.0.0"), (21, FAULTY)]
+
+
+def test_a_request_that_ended_before_the_fault_is_not_its_own_whoever_answered() -> None:
+    """A request that ended before the fault is not its own, whoever answered."""
+    found = attribute(history(failed(9, 9.9, release=FAULTY)), reads)
+    assert len(found.unexplained) == 1
 
 
 def test_what_the_fault_did_not_declare_belongs_to_the_rollback_once_it_started() -> None:
@@ -93,7 +159,7 @@ def test_without_the_mark_of_the_fault_nothing_is_excused() -> None:
 
 def test_without_a_switch_nothing_after_the_start_is_excused() -> None:
     """Without a switch nothing after the start is excused."""
-    marks = tuple(mark for mark in MARKS if mark.name != "edge switched")
+    marks = tuple(mark for mark in MARKS if mark.name not in ("cutover begun", "edge switched"))
     found = attribute(history(failed(15), failed(21), marks=marks), reads)
     assert len(found.fault) == 1
     assert len(found.rollback) == 1

@@ -8,6 +8,7 @@ import pytest
 
 from fixtures.checks.availability import Interval
 from fixtures.checks.requests import failed_by_rollback
+from fixtures.faults import candidates
 from fixtures.history import History
 from fixtures.record import DrillRecord, Phase, requests
 from fixtures.verdict import Finding, Verdict
@@ -67,6 +68,6 @@ def test_a_figure_that_is_no_number_is_refused() -> None:
 
 def test_the_requests_of_a_record_come_from_the_finding() -> None:
     """The requests of a record come from the finding."""
-    part = requests(failed_by_rollback(History(), lambda _: False))
+    part = requests(failed_by_rollback(History(), candidates.polygons()))
     assert part["total"] == part["failed"] == 0
     assert part["by_class"] == {"fresh": 0, "keepalive": 0, "post": 0, "websocket": 0}

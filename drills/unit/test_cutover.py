@@ -1,0 +1,55 @@
+"""The instants of the cutover, read from the rollback's journal."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from fixtures.cutover import moments
+
+MOVE, HOME = "users served by v4.0.0", "users served by Compose's own services"
+
+
+def journal(*entries: tuple[float, str, str]) -> str:
+    """Entries as (mono, event, step)."""
+    return "".join(
+        json.dumps({"mono": at, "event": event, "data": {"step": step} if step else {}}) + "\n"
+        for at, event, step in entries
+    )
+
+
+USUAL = ((10, "begin", ""), (11, "intent", MOVE), (12, "done", MOVE), (13, "intent", HOME), (14, "done", HOME))
+
+
+def read(*entries: tuple[float, str, str], since: float = 0) -> dict[str, float]:
+    """The instants by name."""
+    return {mark.name: mark.at for mark in moments(journal(*entries), since)}
+
+
+def test_a_cutover_begins_with_the_intent_and_ends_with_the_proof() -> None:
+    """A cutover begins with the intent and ends with the proof; the way home to Compose is none."""
+    assert read(*USUAL) == {"cutover begun": 11, "edge switched": 12}
+
+
+def test_after_a_kill_the_first_intent_and_the_first_proof_count() -> None:
+    """After a kill the first intent counts, and the first proof, also if the switch is only found made."""
+    killed = ((11, "intent", MOVE), (15, "resume", ""))
+    assert read(*killed, (16, "skipped", MOVE)) == {"cutover begun": 11, "edge switched": 16}
+    assert read(*killed, (16, "intent", MOVE), (17, "done", MOVE)) == {"cutover begun": 11, "edge switched": 17}
+
+
+def test_an_abort_is_the_order_to_take_back() -> None:
+    """An abort is the order to take back."""
+    assert read(*USUAL, (15, "abort", ""), (16, "undone", MOVE))["taking back"] == 15
+
+
+def test_what_an_earlier_run_did_is_no_moment_of_this_one() -> None:
+    """What an earlier run did is no moment of this one."""
+    assert read(*USUAL, since=20) == {}
+
+
+@pytest.mark.parametrize("text", ["", '{"mono": 11, "event": "int'], ids=["no journal", "a line that a kill cut"])
+def test_a_journal_that_says_nothing(text: str) -> None:
+    """No journal, or a line that a kill has cut, says nothing."""
+    assert moments(text, 0) == ()

@@ -1,0 +1,108 @@
+"""What each faulty release answers for: what its defect really does, and nothing else that fails meanwhile."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from fixtures.faults import candidates
+from fixtures.history import Request
+
+if TYPE_CHECKING:
+    from fixtures.faults.release import BadRelease
+
+ASKED = Request("keepalive", "read", "/api/projects", "GET", 20, 20.1, None, ok=False, reason="", release=None)
+ALL = {
+    one.version.removeprefix("v4.1.0-"): one
+    for one in (
+        candidates.crash(),
+        candidates.errors(),
+        candidates.slow(),
+        candidates.assets(),
+        candidates.polygons(),
+        candidates.environment(),
+        candidates.schema(),
+    )
+}
+
+
+def asked(fault: BadRelease | None = None, **changes: Any) -> Request:
+    """A failed request, answered by this faulty release or by none."""
+    return replace(ASKED, release=fault.version if fault else None, **changes)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("errors", {"status": 500}),
+        ("errors", {"status": 500, "cls": "post", "path": "write"}),
+        ("environment", {"status": 503}),
+        ("environment", {"status": 503, "cls": "post", "path": "write", "route": "/api/auth/login"}),
+        ("assets", {"status": 404, "path": "frontend", "route": "/assets/*"}),
+    ],
+)
+def test_a_release_answers_for_its_defect(name: str, changes: dict[str, Any]) -> None:
+    """A release answers for what its defect does, if it was the one that answered."""
+    fault = ALL["env" if name == "environment" else name]
+    request = asked(fault, **changes)
+    assert fault.owns(request)
+    assert fault.explains(request)
+    for other in (fault.over, None):
+        assert not fault.explains(replace(request, release=other))
+
+
+@pytest.mark.parametrize("status", [502, 504])
+@pytest.mark.parametrize("path", ["read", "write", "ml"])
+def test_the_dead_release_answers_for_what_nobody_answered(path: str, status: int) -> None:
+    """The backend that is dead answers for what nginx says of it."""
+    assert ALL["crash"].owns(asked(path=path, status=status))
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"status": None}, id="connection cut"),
+        pytest.param({"status": None, "cls": "websocket", "path": "ml"}, id="websocket cut"),
+        pytest.param({"status": 101, "cls": "websocket", "path": "ml"}, id="websocket closed early"),
+        pytest.param({"status": 401}, id="session lost"),
+        pytest.param({"status": 404}, id="project lost"),
+        pytest.param({"status": 502, "path": "frontend", "route": "/"}, id="no page"),
+        pytest.param({"status": 400, "cls": "post", "path": "write"}, id="refused"),
+    ],
+)
+def test_no_defect_does_this(name: str, changes: dict[str, Any]) -> None:
+    """What none of the defects does is never explained by one, whoever answered."""
+    fault = ALL[name]
+    for request in (asked(fault, **changes), asked(**changes)):
+        assert not fault.explains(request)
+        assert not fault.owns(request)
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if name != "crash"])
+@pytest.mark.parametrize("status", [502, 504])
+def test_only_the_dead_release_leaves_no_answer(name: str, status: int) -> None:
+    """A backend that lives is reached: that nobody answers is not its defect."""
+    assert not ALL[name].explains(asked(status=status))
+
+
+def test_the_slow_release_answers_for_users_who_gave_up_and_not_for_cut_connections() -> None:
+    """The slow release answers for users who waited to the end, and only until users are being moved."""
+    slow = ALL["slow"]
+    assert slow.explains(asked(done=30.0))
+    assert not slow.owns(asked(done=30.0))
+    assert not slow.explains(asked(done=29.0))
+    assert not slow.explains(asked(done=30.0, cls="websocket", path="ml"))
+    assert slow.explains(asked(done=35.0, cls="websocket", path="ml"))
+    assert not slow.explains(asked(slow, status=500))
+
+
+def test_the_interruption_by_the_deployment_is_explained_and_owned_by_nobody() -> None:
+    """What fails while the faulty release is being deployed is explained; a move of users is no deployment."""
+    fault = candidates.polygons()
+    fault._deployments.append((19, 21))  # noqa: SLF001 -- deployed without a stack
+    assert fault.explains(asked(status=502))
+    assert not fault.owns(asked(status=502))
+    assert not fault.explains(asked(status=502, sent=21.1, done=21.2))
