@@ -10,6 +10,7 @@ from fixtures.faults import candidates
 from fixtures.faults.candidates import GOOD
 from fixtures.faults.release import SLOWER, latency
 from fixtures.scenario import OBJECTIVE, Scenario
+from fixtures.straggler import outlived, while_somebody_uploads
 from fixtures.verdict import Finding, Verdict
 
 if TYPE_CHECKING:
@@ -59,8 +60,8 @@ def test_frontend_asks_for_assets_that_do_not_exist(drill: Bench) -> None:
 
 @pytest.mark.drill(id="application-polygons", severity="critical", **FACTS)
 def test_ml_returns_wrong_polygons(drill: Bench) -> None:
-    """A release whose segmentation is wrong while all is green is taken back."""
-    drill(Scenario.back_to(GOOD, candidates.polygons()))
+    """A release whose segmentation is wrong while all is green is taken back, and the longest upload is not cut."""
+    drill(Scenario.back_to(GOOD, candidates.polygons(), operator=while_somebody_uploads, further=outlived))
 
 
 @pytest.mark.drill(id="application-environment", severity="critical", **FACTS)

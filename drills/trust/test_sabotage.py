@@ -18,9 +18,9 @@ pytestmark = [pytest.mark.engine, pytest.mark.trust]
 def test_sabotage_is_caught(sabotage: Sabotage, tmp_path: Path) -> None:
     """The drill turns red, and by the check that stands for what was left out."""
     line = run(sabotage, tmp_path)
-    check, words = sabotage.caught_by
     found = {one["check"]: one for one in line["findings"]}
     assert line["verdict"] != "pass", f"the sabotage survived: {line['reason']}"
-    assert check in found, f"the drill never came to the check: {line['reason']}"
-    assert found[check]["verdict"] != "pass"
-    assert words in found[check]["reason"], found[check]["reason"]
+    for check, words in sabotage.caught_by:
+        assert check in found, f"the drill never came to the check {check}: {line['reason']}"
+        assert found[check]["verdict"] != "pass", f"{check} did not notice"
+        assert words in found[check]["reason"], found[check]["reason"]

@@ -95,13 +95,22 @@ def test_who_is_taken_back_to_the_faulty_release_meets_the_fault_again() -> None
     assert len(found.rollback) == 3
 
 
-def test_a_move_that_was_killed_and_never_proven_excuses_nothing_until_it_is_taken_back() -> None:
-    """A move that was killed and never proven excuses nothing until it is taken back."""
+def test_a_move_that_was_killed_and_never_proven_leaves_open_who_serves() -> None:
+    """A move that was killed and never proven leaves open who serves: only what is certain is the fault's."""
     marks = tuple(mark for mark in MARKS if mark.name != "edge switched")
-    asked = (failed(21.6, release=FAULTY), failed(27, release=FAULTY))
-    assert not attribute(history(*asked, marks=marks), reads).fault
-    found = attribute(history(*asked, marks=(*marks, Mark("taking back", 26, 0))), reads)
-    assert [request.sent for request in found.fault] == [27]
+    asked = (failed(21.6, release=FAULTY), failed(27, release=FAULTY), failed(27, release="v4.0.0"), failed(27.5))
+    found = attribute(history(*asked, marks=marks), reads)
+    assert [request.sent for request in found.fault] == [21.6, 27]
+    assert len(found.rollback) == 2
+
+
+def test_users_who_are_moved_again_after_an_abort_are_away_for_good() -> None:
+    """Users who are moved again after an abort are away: what fails then is never the fault's."""
+    again = (Mark("taking back", 26, 0), Mark("cutover begun", 27, 0), Mark("edge switched", 28, 0))
+    asked = [failed(at, release=FAULTY) for at in (25, 26.5, 27.5, 28.5)]
+    found = attribute(history(*asked, marks=(*MARKS, *again)), reads)
+    assert [request.sent for request in found.fault] == [26.5, 27.5]
+    assert [request.sent for request in found.rollback] == [25, 28.5]
 
 
 def test_a_proof_without_its_intent_excuses_only_what_is_certain() -> None:

@@ -24,7 +24,9 @@ USUAL = ((10, "begin", ""), (11, "intent", MOVE), (12, "done", MOVE), (13, "inte
 
 def read(*entries: tuple[float, str, str], since: float = 0) -> dict[str, float]:
     """The instants by name."""
-    return {mark.name: mark.at for mark in moments(journal(*entries), since)}
+    found = moments(journal(*entries), since)
+    assert [mark.at for mark in found] == sorted(mark.at for mark in found)
+    return {mark.name: mark.at for mark in reversed(found)}
 
 
 def test_a_cutover_begins_with_the_intent_and_ends_with_the_proof() -> None:
