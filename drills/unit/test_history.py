@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.history import History, Mark, Recorder, Request, Sample, TornHistoryError, Write
+from fixtures.history import History, Mark, Recorder, Request, Sample, SignIn, TornHistoryError, Write
 
 REQUEST = Request("post", "write", "/api/projects", "POST", 1, 2, None, ok=False, reason="ä", release=None)
 WRITE = Write("segmentation", "k", "j", "d", "i", 1, None, "unknown", None, ((1.0, 2.0, 3.0, 4.0),))
 SAMPLE = Sample("ml", 1, 2, ok=True, release="v4.0.0")
-WHOLE = History((REQUEST,), (WRITE,), (SAMPLE,), (Mark("rollback started", 1, 2),))
+WHOLE = History((REQUEST,), (WRITE,), (SAMPLE,), (Mark("rollback started", 1, 2),), (SignIn("u", 1, None, 2, "left"),))
 
 
 @pytest.mark.parametrize("history", [WHOLE, History()], ids=["whole", "empty"])

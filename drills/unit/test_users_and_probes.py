@@ -1,6 +1,7 @@
 """Users and probes against an edge that is up, and says little: nothing may count as good."""
 
 import asyncio
+import contextlib
 import socket
 import threading
 import time
@@ -8,10 +9,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from fixtures.account import Account, Question
 from fixtures.client import Answer, Connections, Page, ask, asset_fault, trusting
 from fixtures.history import History, Recorder
 from fixtures.probes import Probes
+from fixtures.session import Session
 from fixtures.traffic import Users
+from fixtures.visitor import BadSampleError, Visitor
 
 PAGE = b'<html><meta name="release" content="v4.0.0"><script src="/assets/app.1.js"></script></html>'
 
@@ -171,3 +175,25 @@ def test_a_page_without_release_or_assets_is_at_fault(content: bytes) -> None:
 def test_an_asset_is_what_its_name_says(url: str, kind: str, content: bytes, good: bool) -> None:  # noqa: FBT001
     """An asset is what its name says."""
     assert (asset_fault(url, Answer(0, 0, 200, content, kind)) == "") is good
+
+
+def test_who_is_turned_away_with_a_good_token_is_in_the_record(edge: Callable[[bytes | None], Edge]) -> None:
+    """Users and probes whose good token is refused sign in again, and the loss of the session stays in the record."""
+    refusal, recorder = edge(_http(b'{"error":"no"}', "401 Unauthorized", "application/json")), Recorder()
+
+    async def turned_away() -> None:
+        async with Connections(trusting(None)) as connections:
+            account = Account("user", refusal.url, connections, recorder, 0, asyncio.Event())
+            account.session = Session("user", "a", "r", 1.0, float("inf"))
+            await account.api(Question("fresh", "read", "GET", "/api/projects"))
+            account.session = Session("renewing", "a", "r", 1.0, float("inf"))
+            await account.renew()
+            visitor = Visitor(refusal.url, connections, recorder)
+            visitor._session = Session("probe", "a", "r", 1.0, float("inf"))  # noqa: SLF001 -- signed in without a service
+            with contextlib.suppress(BadSampleError):
+                await visitor.api(time.monotonic() + 5, "GET", "/api/projects")
+
+    asyncio.run(turned_away())
+    assert [(one.who, one.end) for one in recorder.history().sign_ins] == [
+        (who, "refused") for who in ("user", "renewing", "probe")
+    ]
