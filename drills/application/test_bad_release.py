@@ -21,6 +21,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.monthly, pytest.mark.application]
 
 SECTION = "Application Rollback / Quick Rollback (Docker)"
 SLOW_SAMPLES = 8
+REFUSED = 20
 FACTS = {"section": SECTION, "procedure": "application", "objective": OBJECTIVE}
 
 
@@ -68,3 +69,20 @@ def test_ml_returns_wrong_polygons(drill: Bench) -> None:
 def test_environment_came_with_the_release(drill: Bench) -> None:
     """A release that came with a broken env file is taken back together with it."""
     drill(Scenario.back_to(GOOD, candidates.environment()))
+
+
+@pytest.mark.drill(id="application-last-good", severity="critical", **FACTS)
+def test_last_good_is_the_release_whose_env_file_is_broken(drill: Bench) -> None:
+    """Where only an env file differs from what was recorded, `last-good` is that record, and not nothing."""
+    drill(
+        Scenario.back_to(
+            GOOD,
+            candidates.environment_alone(),
+            command=("application", "last-good"),
+            # wrong segmentations of v4.0.0 are nobody's: its images are sound
+            blamed=(),
+            said=(GOOD,),
+            # what runs is the only record then: there is no other to go to
+            again=REFUSED,
+        )
+    )

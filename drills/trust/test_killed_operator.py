@@ -9,7 +9,14 @@ import pytest
 from fixtures.checks.residue import Allowed
 from fixtures.faults import candidates
 from fixtures.faults.candidates import GOOD
-from fixtures.operators import KilledOperator
+from fixtures.halfway import (
+    files_back_names_not,
+    names_elsewhere,
+    some_services_recreated,
+    some_standins,
+    upstream_not_loaded,
+)
+from fixtures.operators import Kill, KilledAndTakenBack, KilledOperator
 from fixtures.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -24,18 +31,18 @@ FACTS = {
     "severity": "critical",
     "objective": 300,
 }
-STEPS = {
-    "started": "v4.0.0 started beside",
-    "recorded": "state before recorded",
-    "moved": "users served by v4.0.0",
-    "pinned": "files and image names",
-    "retired": "replaced containers stopped",
-    "composed": "v4.0.0 runs as Compose's own services",
-    "removed": "stand-ins drained and removed",
+KILLS = {
+    "started": Kill("v4.0.0 started beside", some_standins),
+    "recorded": Kill("state before recorded"),
+    "moved": Kill("users served by v4.0.0", upstream_not_loaded),
+    "pinned": Kill("files and image names", files_back_names_not),
+    "retired": Kill("replaced containers stopped"),
+    "composed": Kill("v4.0.0 runs as Compose's own services", some_services_recreated),
+    "home": Kill("users served by Compose's own services"),
+    "removed": Kill("stand-ins drained and removed"),
 }
-RESUMED = [
-    pytest.param(step, id=name, marks=pytest.mark.drill(id=f"killed-{name}", **FACTS)) for name, step in STEPS.items()
-]
+RESUMED = ("started", "recorded", "moved", "pinned", "retired", "composed", "removed")
+ABORTED = ("moved", "composed", "home")
 TAKEN_BACK = (
     Allowed("file nginx/upstream.conf", "the edge's generation marker is a new one; the servers are the same"),
     Allowed("image rollback/*:retired-*", "what had been stopped was kept", expected=False),
@@ -43,32 +50,36 @@ TAKEN_BACK = (
 )
 
 
-@pytest.mark.parametrize("step", RESUMED)
-def test_killed_and_resumed(drill: Bench, step: str) -> None:
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, id=name, marks=pytest.mark.drill(id=f"killed-{name}", **FACTS)) for name in RESUMED]
+)
+def test_killed_and_resumed(drill: Bench, name: str) -> None:
     """Killed in the course of a step, `rollback resume` reaches the end that an undisturbed run reaches."""
-    drill(Scenario.back_to(GOOD, candidates.polygons(), operator=KilledOperator(step, "resume")))
+    operator = KilledOperator(KILLS[name], "resume")
+    drill(Scenario.back_to(GOOD, candidates.polygons(), operator=operator, before_command=names_elsewhere))
 
 
 @pytest.mark.parametrize(
-    "step",
-    [
-        pytest.param(STEPS[name], id=name, marks=pytest.mark.drill(id=f"aborted-{name}", **FACTS))
-        for name in ("moved", "composed")
-    ],
+    "name", [pytest.param(name, id=name, marks=pytest.mark.drill(id=f"aborted-{name}", **FACTS)) for name in ABORTED]
 )
-def test_killed_and_taken_back(drill: Bench, step: str) -> None:
+def test_killed_and_taken_back(drill: Bench, name: str) -> None:
     """Killed in the course of a step, `rollback abort` brings back what ran before, and users notice nothing."""
     fault = candidates.polygons()
     before: dict[PathName, str] = dict.fromkeys(("read", "write", "frontend"), fault.version)
-    operator = KilledOperator(step, "abort")
     drill(
         Scenario.back_to(
             GOOD,
             fault,
             serves=before,
-            operator=operator,
+            operator=KilledOperator(KILLS[name], "abort"),
             settles=False,
             reference="before the command",
             residue=TAKEN_BACK,
         )
     )
+
+
+@pytest.mark.drill(id="aborted-to-crash", **FACTS)
+def test_taken_back_to_the_release_that_dies(drill: Bench) -> None:
+    """An abort to the release that dies ends in a state that it names, and the way to the target stays open."""
+    drill(Scenario.back_to(GOOD, candidates.crash(), operator=KilledAndTakenBack(KILLS["retired"])))

@@ -95,6 +95,14 @@ def test_who_is_taken_back_to_the_faulty_release_meets_the_fault_again() -> None
     assert len(found.rollback) == 3
 
 
+def test_who_is_back_for_certain_meets_the_fault_as_before() -> None:
+    """Once users are proven to be back, the faulty release alone serves: what the fault explains is its own."""
+    marks = (*MARKS, Mark("taking back", 26, 0), Mark("users back", 27, 0), Mark("cutover begun", 28, 0))
+    found = attribute(history(failed(26.5), failed(27.5), failed(28.5), marks=marks), reads)
+    assert [request.sent for request in found.fault] == [27.5]
+    assert [request.sent for request in found.rollback] == [26.5, 28.5]
+
+
 def test_a_move_that_was_killed_and_never_proven_leaves_open_who_serves() -> None:
     """A move that was killed and never proven leaves open who serves: only what is certain is the fault's."""
     marks = tuple(mark for mark in MARKS if mark.name != "edge switched")

@@ -43,7 +43,8 @@ def test_after_a_kill_the_first_intent_and_the_first_proof_count() -> None:
 
 def test_an_abort_is_the_order_to_take_back() -> None:
     """An abort is the order to take back."""
-    assert read(*USUAL, (15, "abort", ""), (16, "undone", MOVE))["taking back"] == 15
+    found = read(*USUAL, (15, "abort", ""), (15.5, "undone", HOME), (16, "undone", MOVE))
+    assert (found["taking back"], found["users back"]) == (15, 16)
 
 
 def test_what_an_earlier_run_did_is_no_moment_of_this_one() -> None:
