@@ -114,6 +114,69 @@ def remove(names: Sequence[str]) -> Argv:
     return ["docker", "rm", "--force", *names]
 
 
+def remove_with_volumes(names: Sequence[str]) -> Argv:
+    """Remove containers of our own together with their anonymous volumes; named volumes stay, as always."""
+    return ["docker", "rm", "--force", "--volumes", *names]
+
+
+def labelled(label: str) -> Argv:
+    """ID and value of a label of every container that bears it, a line each."""
+    row = f'{{{{.ID}}}} {{{{.Label "{label}"}}}}'
+    return ["docker", "ps", "--all", "--filter", f"label={label}", "--format", row]
+
+
+def companion(  # noqa: PLR0913 -- the words of one long command
+    image: str, *, container: str, name: str, label: str, user: str, hidden: Sequence[str]
+) -> Argv:
+    """A container that does nothing, in the network of another one: somewhere to run what must not run in that."""
+    argv = ["docker", "run", "--detach", "--name", name, "--label", label, "--network", f"container:{container}"]
+    argv += ["--user", user, "--cap-drop", "ALL", "--entrypoint", "sleep"]
+    for volume in hidden:
+        argv += ["--mount", f"type=tmpfs,destination={volume}"]
+    return [*argv, image, "infinity"]
+
+
+def scratch(image: str, *, name: str, label: str, settings: Sequence[str]) -> Argv:
+    """A PostgreSQL that nobody can reach over a network; its password comes from the environment."""
+    argv = ["docker", "run", "--detach", "--name", name, "--label", label, "--network", "none"]
+    argv += ["--shm-size", "256m", "--env", "POSTGRES_PASSWORD", "--env", "POSTGRES_USER", image]
+    for one in settings:
+        argv += ["-c", one]
+    return argv
+
+
+def program(  # noqa: PLR0913 -- the words of one long command
+    words: Sequence[str],
+    *,
+    image: str,
+    container: str,
+    name: str,
+    label: str,
+    mount: str | None,
+    user: str,
+    hidden: Sequence[str],
+) -> Argv:
+    """One of an image's programs in the network of a running container; what it needs to know is in the environment.
+
+    Args:
+        words: the program and its arguments.
+        image: where it comes from.
+        container: whose network it shares.
+        name: of its own container, which is removed when it ends.
+        label: by which what a kill has left is found.
+        mount: a bind mount, in docker's words.
+        user: numeric uid and gid.
+        hidden: volumes of the image that the program does not need.
+    """
+    argv = ["docker", "run", "--rm", "--name", name, "--label", label, "--network", f"container:{container}"]
+    argv += ["--user", user, "--env", "PGHOST", "--env", "PGUSER", "--env", "PGPASSWORD", "--entrypoint", words[0]]
+    for volume in hidden:
+        argv += ["--mount", f"type=tmpfs,destination={volume}"]
+    if mount is not None:
+        argv += ["--mount", mount]
+    return [*argv, image, *words[1:]]
+
+
 def restart_always(container: str) -> Argv:
     """Let the engine bring a container back after a crash or a reboot."""
     return ["docker", "update", "--restart", "unless-stopped", container]

@@ -69,6 +69,50 @@ TABLE = {
         commands.logs("c1", tail=5, since="2026-01-01T00:00:00Z"),
         words("docker logs --timestamps --tail 5 --since 2026-01-01T00:00:00Z c1"),
     ),
+    "labelled": (
+        commands.labelled("rollback.disposable"),
+        [
+            *words("docker ps --all --filter label=rollback.disposable --format"),
+            '{{.ID}} {{.Label "rollback.disposable"}}',
+        ],
+    ),
+    "removed with volumes": (commands.remove_with_volumes(["a"]), words("docker rm --force --volumes a")),
+    "companion": (
+        commands.companion("i", container="c1", name="n", label="l=1", user="1:2", hidden=["/data"]),
+        words(
+            "docker run --detach --name n --label l=1 --network container:c1 --user 1:2 --cap-drop ALL"
+            " --entrypoint sleep --mount type=tmpfs,destination=/data i infinity"
+        ),
+    ),
+    "scratch": (
+        commands.scratch("i", name="n", label="l=1", settings=["fsync=off"]),
+        words(
+            "docker run --detach --name n --label l=1 --network none --shm-size 256m --env POSTGRES_PASSWORD"
+            " --env POSTGRES_USER i -c fsync=off"
+        ),
+    ),
+    "program": (
+        commands.program(
+            ["pg_dump", "-d", "a b"],
+            image="i",
+            container="c1",
+            name="n",
+            label="l=1",
+            mount="type=bind,source=/a b,target=/work",
+            user="1:2",
+            hidden=["/data"],
+        ),
+        [
+            *words(
+                "docker run --rm --name n --label l=1 --network container:c1 --user 1:2 --env PGHOST --env PGUSER"
+                " --env PGPASSWORD --entrypoint pg_dump --mount type=tmpfs,destination=/data --mount"
+            ),
+            "type=bind,source=/a b,target=/work",
+            "i",
+            "-d",
+            "a b",
+        ],
+    ),
     "stop": (commands.stop(["a", "b"], seconds=30), words("docker stop --time 30 a b")),
     "remove": (commands.remove(["a", "b"]), words("docker rm --force a b")),
     "restart": (commands.restart_always("a"), words("docker update --restart unless-stopped a")),
@@ -123,8 +167,9 @@ def test_what_starts_containers_starts_nothing_else(argv: list[str]) -> None:
 
 
 def test_no_builder_can_lose_a_volume() -> None:
-    """No builder removes volumes, prunes, or takes services down."""
-    words = {word for argv, _ in TABLE.values() for word in argv}
+    """No builder removes volumes, prunes, or takes services down; disposable containers take their own along."""
+    disposable = {"removed with volumes", "program"}
+    words = {word for name, (argv, _) in TABLE.items() if name not in disposable for word in argv}
     assert not words & {"-v", "--volumes", "prune", "down", "--rm", "--remove-orphans", "--rmi"}
 
 

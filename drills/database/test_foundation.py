@@ -1,0 +1,259 @@
+"""What everything else about databases stands on, seen on a real PostgreSQL: the way in, fingerprints, contents."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from rollback.database import disposable, fingerprint
+from rollback.database.contents import contents, sequences
+from rollback.database.scratch import scratch
+from rollback.engine import Engine
+from rollback.outcome import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rollback.database.server import Connection, Server
+
+pytestmark = [pytest.mark.engine, pytest.mark.database]
+
+IMAGE = "spheroseg-drill/db:15"
+MIGRATIONS = Path(__file__).parents[2] / "fixtures/spheroseg/packages/backend/migrations"
+END_SECONDS = 10
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A scratch server."""
+    with scratch(Engine(tmp_path_factory.mktemp("scratch")), IMAGE) as one:
+        yield one
+
+
+@pytest.fixture
+def connection(server: Server) -> Iterator[Connection]:
+    """A session on the reference schema in a database of its own; whatever a test does is rolled back."""
+    with server.connect("postgres", autocommit=True) as admin:
+        admin.execute("DROP DATABASE IF EXISTS one WITH (FORCE)")
+        admin.execute("CREATE DATABASE one")
+    with server.connect("one") as session:
+        for path in sorted(MIGRATIONS.glob("*.sql")):
+            session.execute(path.read_bytes())
+        session.commit()
+        yield session
+
+
+def others(connection: Connection, name: str) -> int:
+    """Sessions of that name."""
+    row = connection.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name = %s", (name,)).fetchone()
+    return int(str(row[0])) if row else 0
+
+
+def test_many_sessions_come_and_go_and_the_server_lives_on(server: Server) -> None:
+    """No session that ends takes a backend of somebody else with it: the server was started once."""
+    with server.connect("postgres") as steady:
+        for _ in range(15):
+            server.connect("postgres").close()
+        assert steady.execute("SELECT 1").fetchone() == (1,)
+    log = server.engine.run(["docker", "logs", server.container])
+    assert (log.out + log.err).count("ready to accept connections") == 1
+
+
+def test_a_client_that_is_killed_is_noticed_by_the_server(server: Server) -> None:
+    """A dead operator leaves no session that holds locks."""
+    program = (
+        "import sys, psycopg; c = psycopg.connect(host=sys.argv[1], user='postgres', dbname='postgres',"
+        " password=sys.stdin.readline().strip(), application_name='victim'); print('up', flush=True); sys.stdin.read()"
+    )
+    argv = [sys.executable, "-c", program, str(server.socket)]
+    with (
+        server.connect("postgres", autocommit=True) as watch,
+        subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as victim,
+    ):
+        assert victim.stdin
+        assert victim.stdout
+        victim.stdin.write(f"{server.password}\n")
+        victim.stdin.flush()
+        assert victim.stdout.readline() == "up\n"
+        assert others(watch, "victim") == 1
+        victim.kill()
+        deadline = time.monotonic() + END_SECONDS
+        while others(watch, "victim") and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert others(watch, "victim") == 0
+
+
+def test_a_session_that_the_server_ends_is_noticed_by_the_client(server: Server) -> None:
+    """Nobody waits for ever on a connection that is gone."""
+    with server.connect("postgres", autocommit=True) as other:
+        ended = server.connect("postgres")
+        other.execute("SELECT pg_terminate_backend(%s)", (ended.info.backend_pid,))
+        with pytest.raises(psycopg.OperationalError):
+            ended.execute("SELECT 1")
+
+
+def test_programs_write_into_any_folder(server: Server, tmp_path: Path) -> None:
+    """A path with spaces, commas, quotes and umlauts is one path, and the files are the operator's."""
+    folder = tmp_path / 'a, "b" ü'
+    folder.mkdir()
+    result = server.run(["pg_dump", "-Fd", "-j2", "-f", "/work/dump", "-d", "postgres"], folder=folder)
+    assert (result.code, result.err) == (0, "")
+    assert (folder / "dump/toc.dat").stat().st_uid == folder.stat().st_uid
+
+
+def test_what_a_killed_command_left_is_swept_and_the_living_are_not(server: Server) -> None:
+    """A scratch server goes with its owner: the next command removes it."""
+    name = disposable.name("test")
+    argv = ["docker", "run", "-d", "--name", name, "--label", f"{disposable.LABEL}=1.another-boot"]
+    server.engine.ask([*argv, "--entrypoint", "sleep", IMAGE, "600"])
+    disposable.sweep(server.engine)
+    assert server.engine.run(["docker", "container", "inspect", name]).code != 0
+    assert server.engine.run(["docker", "container", "inspect", server.container]).code == 0
+
+
+def test_an_image_that_cannot_be_had_is_a_sentence(tmp_path: Path) -> None:
+    """It is refused, with what to do."""
+    engine = Engine(tmp_path)
+    with pytest.raises(Refused, match="is not here and cannot be pulled"), scratch(engine, "invalid.invalid/none:1"):
+        pytest.fail("started")
+
+
+LEFT_BEHIND = {
+    "enum": "CREATE TYPE mood AS ENUM ('a')",
+    "enum value": "ALTER TYPE known ADD VALUE 'b'",
+    "grant": "GRANT SELECT ON users TO pg_monitor",
+    "column grant": "GRANT SELECT (email) ON users TO pg_monitor",
+    "default grant": "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO pg_monitor",
+    "trigger": "CREATE TRIGGER t BEFORE INSERT ON users EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+    "disabled trigger": "ALTER TABLE users DISABLE TRIGGER known",
+    "event trigger": "CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION known_event()",
+    "function": "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    "function body": "CREATE OR REPLACE FUNCTION known() RETURNS int LANGUAGE sql AS 'SELECT 2'",
+    "sequence": "CREATE SEQUENCE s",
+    "view": "CREATE VIEW v AS SELECT 1 AS one",
+    "rule": "CREATE RULE r AS ON DELETE TO users DO INSTEAD NOTHING",
+    "policy": "CREATE POLICY p ON users USING (true)",
+    "row security": "ALTER TABLE users ENABLE ROW LEVEL SECURITY",
+    "column": "ALTER TABLE users ADD COLUMN x int",
+    "type": "ALTER TABLE users ALTER COLUMN email TYPE varchar(200)",
+    "default": "ALTER TABLE users ALTER COLUMN email SET DEFAULT 'x'",
+    "null": "ALTER TABLE users ALTER COLUMN email DROP NOT NULL",
+    "constraint": "ALTER TABLE users ADD CONSTRAINT c CHECK (email <> '')",
+    "constraint not validated": "ALTER TABLE users ADD CONSTRAINT c CHECK (email <> 'y') NOT VALID",
+    "index": "CREATE INDEX i ON users (email)",
+    "comment": "COMMENT ON TABLE users IS 'x'",
+    "column comment": "COMMENT ON COLUMN users.email IS 'x'",
+    "owner": "ALTER TABLE users OWNER TO pg_monitor",
+    "option": "ALTER TABLE users SET (fillfactor = 50)",
+    "schema": "CREATE SCHEMA attic",
+    "domain": "CREATE DOMAIN d AS text CHECK (VALUE <> '')",
+    "aggregate": "CREATE AGGREGATE g (int) (SFUNC = int4pl, STYPE = int)",
+    "statistics": "CREATE STATISTICS s ON id, email FROM users",
+    "extension": "CREATE EXTENSION pg_trgm",
+    "partition": "CREATE TABLE p (a int) PARTITION BY RANGE (a)",
+    "unlogged": "ALTER TABLE known_table SET UNLOGGED",
+}
+KNOWN = """
+    CREATE TYPE known AS ENUM ('a');
+    CREATE FUNCTION known() RETURNS int LANGUAGE sql AS 'SELECT 1';
+    CREATE FUNCTION known_event() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+    CREATE TRIGGER known BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();
+    CREATE TABLE known_table (a int);
+"""
+
+
+@pytest.fixture
+def known(connection: Connection) -> Connection:
+    """The reference schema and a few things more, to be changed."""
+    connection.execute(KNOWN.encode())
+    connection.commit()
+    return connection
+
+
+@pytest.mark.parametrize("change", LEFT_BEHIND.values(), ids=LEFT_BEHIND)
+def test_whatever_is_left_behind_changes_the_fingerprint(known: Connection, change: str) -> None:
+    """Each kind of object, and each property that a migration may change, counts; taken back, it does not."""
+    before = fingerprint.logical(known)
+    known.execute(change.encode())
+    seen = fingerprint.difference(before, fingerprint.logical(known))
+    assert seen
+    known.rollback()
+    assert fingerprint.difference(before, fingerprint.logical(known)) == []
+
+
+def test_the_order_of_columns_counts_in_the_strict_fingerprint_alone(connection: Connection, server: Server) -> None:
+    """A column that was dropped and came back is the same schema in another physical order."""
+    before = fingerprint.logical(connection), fingerprint.strict(server, "one")
+    connection.execute("ALTER TABLE users DROP COLUMN name; ALTER TABLE users ADD COLUMN name text NOT NULL")
+    connection.commit()
+    after = fingerprint.logical(connection), fingerprint.strict(server, "one")
+    assert fingerprint.difference(before[0], after[0]) == []
+    assert before[1] != after[1]
+    assert fingerprint.strict(server, "one") == after[1]
+
+
+def test_the_history_of_migrations_can_be_left_out(connection: Connection) -> None:
+    """With everything that is its own: columns, index, sequence, comments."""
+    before = fingerprint.logical(connection)
+    connection.execute("CREATE TABLE history (id serial PRIMARY KEY, version text UNIQUE)")
+    connection.execute("COMMENT ON COLUMN history.version IS 'x'")
+    assert fingerprint.difference(before, fingerprint.logical(connection, without=["public.history"])) == []
+    assert fingerprint.difference(before, fingerprint.logical(connection)) != []
+
+
+CHANGED_ROWS = {
+    "value": "UPDATE t SET b = 'x' WHERE a = 1",
+    "null": "UPDATE t SET b = NULL WHERE a = 1",
+    "swapped": "UPDATE t SET b = CASE a WHEN 1 THEN 'two' ELSE 'one' END",
+    "gone": "DELETE FROM t WHERE a = 1",
+    "more": "INSERT INTO t VALUES (3, 'three')",
+    "time": "UPDATE t SET c = c + interval '1 microsecond'",
+    "columns swapped": "UPDATE t SET b = d, d = b",
+    "empty is not null": "UPDATE t SET d = NULL WHERE a = 1",
+}
+
+
+@pytest.mark.parametrize("change", CHANGED_ROWS.values(), ids=CHANGED_ROWS)
+def test_whatever_happens_to_rows_changes_the_contents(connection: Connection, change: str) -> None:
+    """Counts alone would pass most of these."""
+    connection.execute("CREATE TABLE t (a int PRIMARY KEY, b text, c timestamptz DEFAULT now(), d text DEFAULT '')")
+    connection.execute("INSERT INTO t VALUES (1, 'one'), (2, 'two')")
+    before = contents(connection)
+    connection.execute(change.encode())
+    after = contents(connection)
+    assert after["public.t"] != before["public.t"]
+    assert {**after, "public.t": None} == {**before, "public.t": None}
+
+
+def test_the_order_of_rows_and_columns_does_not_count(connection: Connection) -> None:
+    """Equal rows by name are equal contents."""
+    connection.execute("CREATE TABLE t (a int PRIMARY KEY, b text); INSERT INTO t VALUES (1, 'x'), (2, 'y')")
+    before = contents(connection)["public.t"]
+    connection.execute(
+        "DROP TABLE t; CREATE TABLE t (b text, a int PRIMARY KEY); INSERT INTO t VALUES ('y', 2), ('x', 1)"
+    )
+    assert contents(connection)["public.t"] == before
+    assert (before.count, before.largest) == (2, "2")
+
+
+def test_columns_on_both_sides_can_be_compared(connection: Connection) -> None:
+    """A new column leaves the contents of the others as they were."""
+    connection.execute("CREATE TABLE t (a int, b text); INSERT INTO t VALUES (1, 'x')")
+    shared = {"public.t": {"a", "b", "gone"}}
+    before = contents(connection, shared)
+    connection.execute("ALTER TABLE t ADD COLUMN c int DEFAULT 7")
+    assert contents(connection, shared) == before
+    assert before["public.t"].columns == ("a", "b")
+
+
+def test_sequences_say_where_they_are(connection: Connection) -> None:
+    """One that was never used says None."""
+    connection.execute("CREATE SEQUENCE s; SELECT nextval('s'), nextval('s'); CREATE SEQUENCE unused")
+    found = sequences(connection)
+    assert (found["public.s"], found["public.unused"]) == (2, None)

@@ -1,0 +1,73 @@
+"""Containers of our own that live as long as a command: labelled with their owner, removed with it or after it."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rollback import commands
+from rollback.outcome import Failed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from rollback.commands import Argv
+    from rollback.engine import Engine
+
+__all__ = ["LABEL", "label", "name", "started", "sweep", "volumes"]
+
+LABEL = "rollback.disposable"
+
+
+def name(what: str) -> str:
+    """A container name that nobody else has."""
+    return f"rollback-{what}-{secrets.token_hex(4)}"
+
+
+def label() -> str:
+    """The label that says whose it is: this process, in this boot of the host."""
+    return f"{LABEL}={os.getpid()}.{_boot()}"
+
+
+@contextmanager
+def started(engine: Engine, container: str, argv: Argv, env: Mapping[str, str] | None = None) -> Iterator[str]:
+    """A detached container, by its ID; removed with its anonymous volumes at the end of the block.
+
+    Raises:
+        Failed: it could not be started.
+    """
+    try:
+        result = engine.run(argv, env=env)
+        if result.code != 0:
+            raise Failed(f"The container {container} could not be started: {result.err.strip()}.")
+        yield result.out.strip()
+    finally:
+        engine.run(commands.remove_with_volumes([container]))
+
+
+def volumes(engine: Engine, image: str) -> list[str]:
+    """The image's own volumes, to be hidden from a container that needs none: filling them takes a second."""
+    found = json.loads(engine.ask(commands.inspect("image", [image])))
+    return sorted(found[0]["Config"].get("Volumes") or {})
+
+
+def sweep(engine: Engine) -> None:
+    """Remove what killed commands have left; what belongs to the living is theirs."""
+    rows = engine.ask(commands.labelled(LABEL)).splitlines()
+    dead = [row.split()[0] for row in rows if not _lives(row.split()[1])]
+    if dead:
+        engine.ask(commands.remove_with_volumes(dead))
+
+
+def _boot() -> str:
+    path = Path("/proc/sys/kernel/random/boot_id")
+    return path.read_text(encoding="ascii").strip() if path.exists() else "unknown"
+
+
+def _lives(owner: str) -> bool:
+    pid, _, boot = owner.partition(".")
+    return boot == _boot() and Path("/proc", pid).exists()

@@ -1,0 +1,143 @@
+"""A PostgreSQL that the rollback may use: connections, and PostgreSQL's own programs of the server's version."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from rollback import commands
+from rollback.database import disposable, tunnel
+from rollback.outcome import Failed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from rollback.deployment import Deployment
+    from rollback.engine import Engine, Result
+
+__all__ = ["WORK", "Connection", "Server", "of_container", "of_deployment"]
+
+#: Where a program finds the folder that it was given.
+WORK = "/work"
+CONNECT_SECONDS = 30
+
+Connection = psycopg.Connection[tuple[object, ...]]
+
+#: What text forms of values depend on, pinned: equal rows give equal text in every session.
+_PINNED = {
+    "TimeZone": "UTC",
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "postgres",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "client_encoding": "UTF8",
+    "application_name": "rollback",
+}
+
+
+@dataclass(frozen=True)
+class Server:
+    """One running PostgreSQL in a container.
+
+    Attributes:
+        engine: the door to docker.
+        container: its ID.
+        image: the image it was made from; the programs come from it, so versions always agree.
+        user: a superuser.
+        socket: the folder of the tunnel's socket.
+        password: for a server that does not trust its own 127.0.0.1; empty otherwise.
+    """
+
+    engine: Engine
+    container: str
+    image: str
+    user: str
+    socket: Path
+    password: str = field(default="", repr=False)
+
+    def connect(self, database: str, *, autocommit: bool = False) -> Connection:
+        """A session in which equal rows have equal text.
+
+        Raises:
+            Failed: the server cannot be reached or refuses.
+        """
+        options = " ".join(f"-c {key}={value.replace(' ', chr(92) + ' ')}" for key, value in _PINNED.items())
+        try:
+            return psycopg.connect(
+                host=str(self.socket),
+                port=tunnel.PORT,
+                user=self.user,
+                password=self.password or None,
+                dbname=database,
+                options=options,
+                connect_timeout=CONNECT_SECONDS,
+                autocommit=autocommit,
+                sslmode="disable",
+            )
+        except psycopg.OperationalError as error:
+            raise Failed(f"The database `{database}` cannot be reached: {_line(error)}.", "is it running?") from error
+
+    def run(self, argv: Sequence[str], *, folder: Path | None = None, seconds: float = 3600) -> Result:
+        """Run one of PostgreSQL's programs beside the server; `folder` of this host is its /work.
+
+        It runs as the operator, in the server's network, with the server's own version; nothing of it stays.
+        """
+        command = commands.program(
+            argv,
+            image=self.image,
+            container=self.container,
+            name=disposable.name("tool"),
+            label=disposable.label(),
+            mount=None if folder is None else bind(folder, WORK),
+            user=f"{os.getuid()}:{os.getgid()}",
+            hidden=disposable.volumes(self.engine, self.image),
+        )
+        env = {"PGHOST": "127.0.0.1", "PGUSER": self.user, "PGPASSWORD": self.password}
+        return self.engine.run(command, env=env, seconds=seconds)
+
+
+def bind(source: Path, target: str) -> str:
+    """The words of a bind mount, for any path: docker reads them as a line of CSV."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="").writerow(["type=bind", f"source={source}", f"target={target}"])
+    return out.getvalue()
+
+
+@contextmanager
+def of_container(engine: Engine, container: str, *, user: str, password: str = "") -> Iterator[Server]:
+    """The PostgreSQL of a container; the way to it is closed with the block."""
+    raw = json.loads(engine.ask(commands.inspect("container", [container])))[0]
+    with tunnel.opened(engine, raw["Id"], raw["Image"]) as socket:
+        yield Server(engine, raw["Id"], raw["Image"], user, socket, password)
+
+
+@contextmanager
+def of_deployment(deployment: Deployment) -> Iterator[Server]:
+    """The database service of a deployment.
+
+    Raises:
+        Failed: it does not run.
+    """
+    table = deployment.settings.database
+    running = [one for one in deployment.serving(table.service) if one.running]
+    if not running:
+        raise Failed(
+            f"The database service `{table.service}` is not running.", f"`docker compose up -d {table.service}`"
+        )
+    service = deployment.config(deployment.compose)["services"][table.service]
+    password = str((service.get("environment") or {}).get("POSTGRES_PASSWORD") or "")
+    with of_container(deployment.engine, running[0].id, user=table.user, password=password) as server:
+        yield server
+
+
+def _line(error: Exception) -> str:
+    """The first line of libpq's message."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
