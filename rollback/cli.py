@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -14,7 +13,9 @@ from rollback import __version__, lock
 from rollback.console import Speaker
 from rollback.deployment import Deployment
 from rollback.documents.verification import verify as verified
+from rollback.migration_commands import migrations
 from rollback.operations import Operations
+from rollback.options import HERE, AsJson, Directory, PlanOnly, Yes, carry_out, report
 from rollback.outcome import Exit, Stop
 from rollback.procedures import application as application_procedure
 from rollback.procedures import recording, survey
@@ -37,16 +38,7 @@ app = typer.Typer(
 )
 releases = typer.Typer(no_args_is_help=True, help="Record releases that are seen to work, and see what is there.")
 app.add_typer(releases, name="release")
-
-Directory = Annotated[
-    Path, typer.Option("-C", "--directory", help="Checkout of the deployment: the folder with rollback.toml.")
-]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="One JSON document on standard output; progress on standard error.")
-]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
-PlanOnly = Annotated[bool, typer.Option("--plan", help="Print what would change and why; touch nothing.")]
-HERE = Path()
+app.add_typer(migrations, name="migration")
 
 
 @app.command()
@@ -69,20 +61,7 @@ def application(
     def surveyed(run: str) -> dict[str, object]:
         return survey.survey(deployment, version, run)
 
-    if plan:
-        speaker.plan(operations.planned(surveyed, application_procedure.NAME))
-        return
-    started = time.monotonic()
-    done = operations.carry_out(
-        surveyed, application_procedure.NAME, lambda found: speaker.confirm(lambda: speaker.tell_plan(found))
-    )
-    _report(speaker, done.run, done.summary, started)
-
-
-def _report(speaker: Speaker, run: str, summary: str, started: float) -> None:
-    seconds = round(time.monotonic() - started, 3)
-    speaker.say(f"done in {seconds:.1f} s: {summary} (run {run})")
-    speaker.document(outcome="done", run=run, summary=summary, seconds=seconds, steps=speaker.steps)
+    carry_out(operations, speaker, application_procedure.NAME, surveyed, plan_only=plan)
 
 
 @app.command()
@@ -95,7 +74,7 @@ def resume(*, plan: PlanOnly = False, yes: Yes = False, as_json: AsJson = False,
         return
     started = time.monotonic()
     done = operations.resume(lambda found: speaker.confirm(lambda: speaker.tell_plan(found)))
-    _report(speaker, done.run, done.summary, started)
+    report(speaker, done.run, done.summary, started)
 
 
 @app.command()
@@ -108,7 +87,7 @@ def abort(*, plan: PlanOnly = False, yes: Yes = False, as_json: AsJson = False, 
         return
     started = time.monotonic()
     done = operations.abort(lambda _: speaker.confirm(lambda: speaker.tell_way_back(operations.way_back())))
-    _report(speaker, done.run, f"taken back: {done.summary}", started)
+    report(speaker, done.run, f"taken back: {done.summary}", started)
 
 
 @app.command()

@@ -109,6 +109,14 @@ class Answer:
             return None
         return str(found)
 
+    @property
+    def stated(self) -> list[str]:
+        """The migration heads that a service states beside its version; empty where it states none."""
+        try:
+            return [str(one) for one in json.loads(self.body)["schema_heads"]] if self.version else []
+        except (ValueError, KeyError, TypeError):
+            return []
+
 
 @dataclass(frozen=True)
 class Deployment:

@@ -11,7 +11,7 @@ from rollback import lock
 from rollback.journal import Journal
 from rollback.outcome import Failed, NothingToDo, Refused
 from rollback.parts.edge import Edge
-from rollback.procedures import application
+from rollback.procedures import application, migration
 from rollback.runner import Runner
 from rollback.secrets import Redactor
 
@@ -34,7 +34,11 @@ class Procedure(Protocol):
 
 
 #: Every procedure that a journal may name.
-PROCEDURES: dict[str, Procedure] = {application.NAME: application.plan}
+PROCEDURES: dict[str, Procedure] = {
+    application.NAME: application.plan,
+    migration.NAME: migration.plan,
+    migration.FORWARD: migration.plan_forward,
+}
 
 
 @dataclass(frozen=True)

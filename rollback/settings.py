@@ -69,6 +69,20 @@ class DatabaseTable(_Table):
     history: str = Field(default="schema_migrations", pattern=r"^[A-Za-z_][A-Za-z0-9_.]*$")
 
 
+class MigrationsTable(_Table):
+    """[migrations]: where the checkout keeps them.
+
+    Attributes:
+        folder: the numbered SQL files.
+        rollbacks: where scripts to take them back lie, unless beside them or in `rollback/` below.
+        lock_key: the advisory lock under which the application itself migrates, if it takes one.
+    """
+
+    folder: str = "migrations"
+    rollbacks: str = "scripts/rollback"
+    lock_key: int | None = None
+
+
 class Service(_Table):
     """[services.ROLE]: a service that is released: its port and the paths that prove what it is.
 
@@ -123,6 +137,7 @@ class Settings(_Table):
     edge: EdgeTable
     database: DatabaseTable
     services: dict[str, Service] = Field(min_length=1)
+    migrations: MigrationsTable = MigrationsTable()
     parts: PartsTable = PartsTable()
     objectives: ObjectivesTable = ObjectivesTable()
     timing: TimingTable = TimingTable()
@@ -178,6 +193,7 @@ def _check_paths(path: Path, root: Path, settings: Settings) -> None:
     named += [settings.edge.closing_file] if settings.edge.closing_file else []
     named += [*settings.parts.nginx, *settings.parts.certificates, *settings.parts.monitoring]
     named += [service.build for service in settings.services.values() if service.build]
+    named += [settings.migrations.folder, settings.migrations.rollbacks]
     for name in [*named, settings.deployment.state]:
         if Path(name).is_absolute() or not (root / name).resolve().is_relative_to(root.resolve()):
             raise UsageError(f"{path}: the path `{name}` leads out of the checkout.", "name a path inside it")

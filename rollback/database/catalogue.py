@@ -163,6 +163,7 @@ QUESTIONS: dict[str, str] = {
         FROM pg_description d, pg_identify_object(d.classoid, d.objoid, d.objsubid) o
         WHERE d.objoid >= 16384 AND coalesce(o.schema, '') !~ '^pg_'
         AND coalesce(o.schema, '') <> ALL(%(without)s)
+        AND NOT (o.type = 'schema' AND o.identity = ANY(%(without)s))
         AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.deptype = 'e' AND e.classid = d.classoid
                         AND e.objid = d.objoid)""",
 }

@@ -28,7 +28,7 @@ _FAST = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "autovac
 
 
 @contextmanager
-def scratch(engine: Engine, image: str = DEFAULT_IMAGE) -> Iterator[Server]:
+def scratch(engine: Engine, image: str = DEFAULT_IMAGE, *, user: str = USER) -> Iterator[Server]:
     """A new server from an image that behaves as the public postgres image; removed with the block.
 
     What a killed command left is removed first.
@@ -41,10 +41,10 @@ def scratch(engine: Engine, image: str = DEFAULT_IMAGE) -> Iterator[Server]:
     _at_hand(engine, image)
     name, password = disposable.name("scratch"), secrets.token_urlsafe(18)
     argv = commands.scratch(image, name=name, label=disposable.label(), settings=_FAST)
-    env = {"POSTGRES_PASSWORD": password, "POSTGRES_USER": USER}
+    env = {"POSTGRES_PASSWORD": password, "POSTGRES_USER": user}
     with (
         disposable.started(engine, name, argv, env) as container,
-        server.of_container(engine, container, user=USER, password=password) as one,
+        server.of_container(engine, container, user=user, password=password) as one,
     ):
         _ready(one)
         yield one
@@ -64,7 +64,7 @@ def _at_hand(engine: Engine, image: str) -> None:
 def _ready(one: Server) -> None:
     def answers() -> tuple[bool, str]:
         try:
-            one.connect(USER).close()
+            one.connect("postgres").close()
         except Failed as stop:
             return False, stop.found
         return True, "answers"

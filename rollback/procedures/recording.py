@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from rollback.database import compatibility
@@ -52,11 +51,9 @@ def sound(deployment: Deployment, journal: Journal, version: str) -> list[Line]:
 def _works_with(deployment: Deployment) -> list[str]:
     """The migration heads that a service states beside its version; empty when none does."""
     for service in deployment.settings.services.values():
-        if service.upstream:
-            answer = deployment.through_edge(service.version)
-            stated = json.loads(answer.body).get("schema_heads") if answer.version else None
-            if stated:
-                return [str(one) for one in stated]
+        stated = deployment.through_edge(service.version).stated if service.upstream else []
+        if stated:
+            return stated
     return []
 
 

@@ -1,0 +1,262 @@
+"""A migration is taken back with proof or not at all, on a real PostgreSQL and without a deployment."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rollback.database import attic, fingerprint
+from rollback.database.contents import contents
+from rollback.database.expectation import Made, Migration, made_by
+from rollback.database.scratch import scratch
+from rollback.database.script import Script
+from rollback.database.takeback import TakeBack
+from rollback.engine import Engine
+from rollback.outcome import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rollback.database.server import Connection, Server
+
+pytestmark = [pytest.mark.engine, pytest.mark.database]
+
+IMAGE = "spheroseg-drill/db:15"
+REFERENCE = Path(__file__).parents[2] / "fixtures/spheroseg"
+HISTORY = "public.schema_migrations"
+MOTHER = Migration(
+    "001",
+    "001_mother.sql",
+    """
+    CREATE TABLE mother (id int PRIMARY KEY, name text NOT NULL);
+    CREATE TABLE child (id int PRIMARY KEY, mother_id int REFERENCES mother (id) ON DELETE CASCADE);
+    INSERT INTO mother SELECT n, 'Müttér ' || n FROM generate_series(1, 50) n;
+    INSERT INTO child SELECT n, n FROM generate_series(1, 50) n;
+    """,
+)
+UP = """
+    CREATE TYPE mood AS ENUM ('glad', 'sad');
+    CREATE TABLE diary (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, mother_id int REFERENCES mother (id),
+                        mood mood, length int GENERATED ALWAYS AS (1) STORED);
+    ALTER TABLE mother ADD COLUMN seen timestamptz;
+    CREATE INDEX child_mother_idx ON child (mother_id);
+    GRANT SELECT ON mother TO pg_monitor;
+    CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+    CREATE TRIGGER note BEFORE UPDATE ON child FOR EACH ROW EXECUTE FUNCTION note();
+"""
+DOWN = """
+    DROP TRIGGER note ON child;
+    DROP FUNCTION note();
+    REVOKE SELECT ON mother FROM pg_monitor;
+    DROP INDEX child_mother_idx;
+    ALTER TABLE mother DROP COLUMN seen;
+    DROP TABLE diary;
+    DROP TYPE mood;
+"""
+
+
+def then(more: str) -> str:
+    """The right script, and something that it should not do."""
+    return DOWN + more
+
+
+DIARY = Migration("002", "002_diary.sql", UP, DOWN)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A scratch server."""
+    with scratch(Engine(tmp_path_factory.mktemp("scratch")), IMAGE) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def made(server: Server) -> Made:
+    """What the migration of these tests makes."""
+    return made_by(server, [MOTHER, DIARY], {"002"}, ())["002"]
+
+
+@pytest.fixture
+def session(server: Server) -> Iterator[Connection]:
+    """A database in which the migration was applied and people have worked since."""
+    with server.connect("postgres", autocommit=True) as admin:
+        admin.execute("DROP DATABASE IF EXISTS live WITH (FORCE)")
+        admin.execute("CREATE DATABASE live")
+    with server.connect("live", autocommit=True) as one:
+        one.execute("CREATE TABLE schema_migrations (version text PRIMARY KEY, at timestamptz DEFAULT now())")
+        for migration in (MOTHER, DIARY):
+            one.execute(migration.up.encode())
+            one.execute("INSERT INTO schema_migrations VALUES (%s)", (migration.version,))
+        one.execute("INSERT INTO diary (mother_id, mood) SELECT n, 'sad' FROM generate_series(1, 7) n")
+        one.execute("UPDATE mother SET seen = '2026-01-01' WHERE id < 4")
+        one.execute("INSERT INTO mother VALUES (99, 'since then')")
+        # drift: nobody's migration made it, and it is nobody's business
+        one.execute("CREATE INDEX of_the_administrator ON mother (name)")
+        yield one
+
+
+def world(session: Connection) -> tuple[dict[str, str], Any]:
+    """Schema and contents, attics and all."""
+    return fingerprint.logical(session).objects, contents(session)
+
+
+def work(session: Connection, **more: Any) -> TakeBack:
+    """Work on this database."""
+    return TakeBack(session, HISTORY, "run1", **more)
+
+
+def test_a_migration_is_taken_back_and_brought_forward_again(session: Connection, made: Made) -> None:
+    """Back: exactly what it made is gone, drift and rows stay, what is lost is in the attic. Forward: as it was."""
+    before = world(session)
+    assert work(session).back(DIARY, made) == {"public.diary": 7, "public.mother": 3}
+    objects, rows = world(session)
+    attics = attic.schemas(session)
+    assert attics == ["rollback_attic_002_run1"]
+    assert not [name for name in objects if "diary" in name and attics[0] not in name]
+    assert "index public.mother.of_the_administrator" in objects
+    assert (rows["public.mother"].count, rows["public.child"].count) == (51, 50)
+    assert session.execute("SELECT version FROM schema_migrations").fetchall() == [("001",)]
+    work(session).forward(DIARY, made)
+    assert world(session) == before
+    row = session.execute("INSERT INTO diary (mother_id) VALUES (1) RETURNING id").fetchone()
+    assert row
+    assert row[0] == 8
+
+
+def test_rows_written_since_are_kept_when_it_is_brought_forward(session: Connection, made: Made) -> None:
+    """Work goes on in between: nothing of it is overwritten."""
+    work(session).back(DIARY, made)
+    session.execute("INSERT INTO mother VALUES (100, 'in between')")
+    session.execute("DELETE FROM mother WHERE id = 50")
+    work(session).forward(DIARY, made)
+    row = session.execute("SELECT count(*), count(seen) FROM mother").fetchone()
+    assert row == (51, 3)
+
+
+BAD: dict[str, tuple[str, str]] = {
+    "enum": (DOWN.replace("DROP TYPE mood;", ""), "left behind: type public.mood"),
+    "grant": (DOWN.replace("REVOKE SELECT ON mother FROM pg_monitor;", ""), "put back otherwise|not put back"),
+    "trigger": (DOWN.replace("DROP TRIGGER note ON child;\n    DROP FUNCTION note();", ""), "left behind: function"),
+    "index": (DOWN.replace("DROP INDEX child_mother_idx;", ""), "left behind: index public.child.child_mother_idx"),
+    "column": (DOWN.replace("ALTER TABLE mother DROP COLUMN seen;", ""), "left behind: column public.mother.seen"),
+    "nothing": ("SELECT 1;", "left behind: "),
+    "takes an index of the administrator": (then("DROP INDEX of_the_administrator;"), "taken too much: index"),
+    "takes a foreign key": (
+        then("ALTER TABLE child DROP CONSTRAINT child_mother_id_fkey;"),
+        "taken too much: constraint public.child.child_mother_id_fkey",
+    ),
+    "takes a table": (then("DROP TABLE child;"), "taken too much: "),
+    "leaves something of its own": (then("CREATE TABLE note_to_self (a int);"), "public.note_to_self"),
+    "loses a row": (then("DELETE FROM mother WHERE id = 99;"), "mother has 50 rows, had 51"),
+    "loses children by cascade": (then("DELETE FROM mother WHERE id = 3;"), "child has 49 rows, had 50"),
+    "changes a value": (then("UPDATE mother SET name = 'x' WHERE id = 3;"), "values in public.mother are not what"),
+    "swaps two values": (
+        then("UPDATE child SET mother_id = 3 - mother_id WHERE mother_id IN (1, 2);"),
+        "values in public.child are not what",
+    ),
+    "narrows": (then("ALTER TABLE mother ALTER COLUMN name TYPE varchar(200);"), "taken too much: column"),
+    "truncates values": (
+        then("ALTER TABLE mother ALTER COLUMN name TYPE text USING left(name, 8);"),
+        "values in public.mother are not what",
+    ),
+    "strikes off another migration": (then("DELETE FROM schema_migrations WHERE version = '001';"), "takes 001 out"),
+    "fails": (then("DROP TABLE no_such_table;"), 'fails: table "no_such_table" does not exist'),
+    "empties with a default": (
+        then("ALTER TABLE mother DROP COLUMN name; ALTER TABLE mother ADD COLUMN name text NOT NULL DEFAULT '';"),
+        "public.mother",
+    ),
+}
+
+
+@pytest.mark.parametrize(("script", "said"), BAD.values(), ids=BAD)
+def test_a_script_that_does_something_else_is_refused(session: Connection, made: Made, script: str, said: str) -> None:
+    """Residue, loss, drift taken along, another order of things: the difference is shown and nothing has changed."""
+    before = world(session)
+    with pytest.raises(Refused) as caught:
+        work(session).back(replace(DIARY, down=script), made)
+    assert any(one in caught.value.found for one in said.split("|")), caught.value.found
+    assert world(session) == before
+
+
+def test_behind_a_long_reader_it_gives_up_and_says_so(server: Server, session: Connection, made: Made) -> None:
+    """Users are not held up behind it: each try for the locks is short; in the end it is a refusal."""
+    before = world(session)
+    with server.connect("live") as reader:
+        reader.execute("SELECT * FROM mother")
+        with pytest.raises(Refused, match="could not be locked within 1 s"):
+            work(session, lock_seconds=1.0).back(DIARY, made)
+        with server.connect("live", autocommit=True) as user:
+            user.execute("SET statement_timeout = '1s'; UPDATE mother SET name = name")
+    assert world(session) == before
+
+
+def test_a_reader_that_ends_is_waited_for(server: Server, session: Connection, made: Made) -> None:
+    """A transaction of some seconds is no reason to fail."""
+    reader = server.connect("live")
+    reader.execute("SELECT * FROM mother")
+    timer = threading.Timer(2.5, reader.close)
+    timer.start()
+    try:
+        work(session).back(DIARY, made)
+    finally:
+        timer.join()
+    assert session.execute("SELECT version FROM schema_migrations").fetchall() == [("001",)]
+
+
+def test_writers_of_other_tables_go_on_meanwhile(server: Server, session: Connection, made: Made) -> None:
+    """A row that somebody commits while the proof is computed is no false alarm, and it is not lost."""
+    session.execute("CREATE TABLE elsewhere (id serial PRIMARY KEY)")
+    stop = threading.Event()
+    written = []
+
+    def write() -> None:
+        with server.connect("live", autocommit=True) as user:
+            while not stop.is_set():
+                user.execute("INSERT INTO elsewhere DEFAULT VALUES")
+                written.append(1)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        work(session).back(DIARY, made)
+    finally:
+        stop.set()
+        writer.join()
+    row = session.execute("SELECT count(*) FROM elsewhere").fetchone()
+    assert row
+    assert len(written) > 5
+    assert row[0] == len(written)
+
+
+def test_the_reference_migrations_are_taken_back_in_the_order_of_the_runbook(server: Server) -> None:
+    """012, 011, 010 with the team's own scripts, and forward again to exactly what was there."""
+    files = sorted((REFERENCE / "packages/backend/migrations").glob("*.sql"))
+    scripts = REFERENCE / "scripts/rollback"
+    known = [
+        Migration(
+            path.name[:3],
+            path.name,
+            path.read_text(),
+            Script(path.name, down.read_text()).runnable()
+            if (down := scripts / f"{path.stem}_rollback.sql").is_file()
+            else "",
+        )
+        for path in files
+    ]
+    made = made_by(server, known, {"010", "011", "012"}, ())
+    with server.connect("expectation", autocommit=True) as session:
+        session.execute("CREATE TABLE schema_migrations (version text PRIMARY KEY)")
+        for one in known:
+            session.execute("INSERT INTO schema_migrations VALUES (%s)", (one.version,))
+        before = world(session)
+        for one in reversed(known[-3:]):
+            assert not Script(one.name, one.down).dangers()
+            work(session).back(one, made[one.version])
+        assert len(attic.schemas(session)) == 3
+        for one in known[-3:]:
+            work(session).forward(one, made[one.version])
+        assert world(session) == before

@@ -1,0 +1,219 @@
+"""One migration taken back with proof, in one transaction (RUNBOOK, Rollback Individual Migration).
+
+The script runs, and before anything is committed the transaction itself is asked: is exactly what the migration made
+gone, is everything else as it was, is every value of the columns on both sides the same? Only then it commits.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import psycopg
+from psycopg import sql
+
+from rollback.database import attic
+from rollback.database.contents import columns, contents
+from rollback.database.fingerprint import Difference, difference, logical
+from rollback.outcome import Failed, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from rollback.database.contents import Table
+    from rollback.database.expectation import Made, Migration
+    from rollback.database.fingerprint import Schema
+    from rollback.database.server import Connection
+
+__all__ = ["ADVISORY", "TakeBack"]
+
+_Done = TypeVar("_Done")
+
+#: Held while migrations are taken back: a second operator waits for nothing and is refused.
+ADVISORY = 0x5EED_0BAC
+
+LOCK_TIMEOUT = "2s"
+#: How long to try for the locks, in seconds: behind a long reader every try gives up soon, so users are not held up.
+LOCK_SECONDS = 60.0
+_SHOWN = 12
+_BUSY = (
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+)
+_LOCKABLE = "SELECT FROM pg_class WHERE oid = to_regclass(%s) AND relkind IN ('r', 'p')"
+
+
+@dataclass(frozen=True)
+class TakeBack:
+    """Taking migrations of one database back, and forward again.
+
+    Attributes:
+        session: a connection of its own, in autocommit.
+        history: the qualified table in which migrations are recorded.
+        run: id of the run; attics are named after it.
+        lock_key: the advisory lock under which the application itself migrates; None where it takes none.
+        lock_seconds: how long to try for the locks.
+    """
+
+    session: Connection
+    history: str
+    run: str
+    lock_key: int | None = None
+    lock_seconds: float = LOCK_SECONDS
+
+    def back(self, migration: Migration, made: Made) -> dict[str, int]:
+        """Take one migration back; returns the rows kept in the attic, by table.
+
+        Raises:
+            Refused: the script leaves something behind, takes too much, changes data, or fails; the database is
+                as it was. Also when the locks are not to be had.
+        """
+        return self._in_locks(made, lambda: self._take_back(migration, made))
+
+    def forward(self, migration: Migration, made: Made) -> None:
+        """Apply a migration that was taken back again, with what was kept of it.
+
+        Raises:
+            Refused: nothing is kept of it, or the result is not what was taken back.
+        """
+        found = attic.kept(self.session, migration.version)
+        if found is None:
+            raise Refused(f"Nothing is kept of migration {migration.version}.", "apply it by deploying its release")
+        self._in_locks(made, lambda: self._bring_forward(migration, made, *found))
+
+    def _take_back(self, migration: Migration, made: Made) -> dict[str, int]:
+        before, rows, recorded = self._schema(), self._rows(made), self._versions()
+        name = f"{attic.PREFIX}{migration.version}_{self.run}"
+        saved = attic.keep(self.session, name, made)
+        attic.shelve_history(self.session, name, self.history, migration.version, {"schema": before.digest})
+        self._run(migration.down, f"the script that takes {migration.name} back")
+        wrong = [*_undone(before, self._schema(), made), *_same(rows, self._rows(made))]
+        wrong += self._struck_off(migration.version, recorded)
+        if wrong:
+            raise Refused(
+                f"Taking {migration.name} back would not put back what was before it: {_listed(wrong)}",
+                "mend the script; the database is as it was",
+            )
+        return saved
+
+    def _bring_forward(self, migration: Migration, made: Made, name: str, facts: dict[str, Any]) -> None:
+        rows = self._rows(made)
+        self._run(migration.up, migration.name)
+        attic.bring_back(self.session, name, made, self.history)
+        wrong = _same(rows, self._rows(made))
+        if self._schema().digest != facts["schema"]:
+            wrong.append("the schema is not what it was when the migration was taken back")
+        if wrong:
+            raise Refused(f"{migration.name} cannot be brought forward: {_listed(wrong)}", "the database is as it was")
+
+    def _in_locks(self, made: Made, act: Callable[[], _Done]) -> _Done:
+        """Run one transaction; what cannot be locked soon is given up and tried again, so nobody queues behind it."""
+        deadline = time.monotonic() + self.lock_seconds
+        named = [*made.touched(), *made.tables(), self.history]
+        # asked before: within the transaction the question would take the snapshot before the locks
+        tables = [name for name in named if self.session.execute(_LOCKABLE, (name,)).fetchone() is not None]
+        while True:
+            try:
+                with self.session.transaction():
+                    self._lock(tables)
+                    return act()
+            except (
+                psycopg.errors.LockNotAvailable,
+                psycopg.errors.DeadlockDetected,
+                psycopg.errors.SerializationFailure,
+            ) as error:
+                if time.monotonic() > deadline:
+                    raise Refused(
+                        f"The tables could not be locked within {self.lock_seconds:g} s: {_line(error)}.",
+                        "end the long transaction (pg_stat_activity), then repeat the command",
+                    ) from error
+                # spread out, so that two who wait for each other do not meet again
+                time.sleep(random.uniform(0.1, 0.5))  # noqa: S311 -- not a secret
+
+    def _lock(self, tables: list[str]) -> None:
+        """Nobody changes the rows that are compared; readers go on. No snapshot before the locks are there."""
+        self.session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        self.session.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(LOCK_TIMEOUT)))
+        for table in tables:
+            name = sql.Identifier(*table.split("."))
+            self.session.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(name))
+
+    def _schema(self) -> Schema:
+        return logical(self.session, schemas=attic.schemas(self.session))
+
+    def _rows(self, made: Made) -> dict[str, Table]:
+        """Of every table the columns that are there on both sides."""
+        lost, gone = made.columns(), set(made.tables())
+        kept = {
+            table: set(names) - set(lost.get(table, ()))
+            for table, names in columns(self.session).items()
+            if table not in gone and table != self.history and not table.startswith(attic.PREFIX)
+        }
+        return contents(self.session, kept)
+
+    def _versions(self) -> list[str]:
+        question = sql.SQL("SELECT version FROM {} ORDER BY version").format(self._history())
+        return [str(row[0]) for row in self.session.execute(question).fetchall()]
+
+    def _history(self) -> sql.Identifier:
+        return sql.Identifier(*self.history.split("."))
+
+    def _struck_off(self, version: str, before: list[str]) -> list[str]:
+        """The script, or else we, take this one version out of the history; its row is kept in the attic."""
+        command = sql.SQL("DELETE FROM {} WHERE version = {}").format(self._history(), sql.Literal(version))
+        self.session.execute(command)
+        strange = set(before) - set(self._versions()) - {version}
+        return [f"the script takes {', '.join(sorted(strange))} out of {self.history} too"] if strange else []
+
+    def _run(self, script: str, what: str) -> None:
+        try:
+            self.session.execute(script.encode())
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+            raise
+        except psycopg.OperationalError as error:
+            raise Failed(f"The connection was lost in {what}: {_line(error)}.", "`rollback resume`") from error
+        except psycopg.Error as error:
+            raise Refused(f"{what} fails: {_line(error)}.", "mend it; the database is as it was") from error
+
+
+def _undone(before: Schema, after: Schema, made: Made) -> Iterator[str]:
+    """Everything that is not exactly the reverse of what the migration made."""
+    now = {one.name: one for one in difference(after, before)}
+    wanted = {one.name: one for one in made.differences}
+    for name in sorted(now.keys() | wanted.keys()):
+        is_back = name in now and name in wanted and now[name].before == wanted[name].before
+        if not is_back:
+            yield _told(name, now.get(name), wanted.get(name))
+
+
+def _told(name: str, now: Difference | None, wanted: Difference | None) -> str:
+    if now is None:
+        return f"left behind: {name}" if wanted and wanted.before is None else f"not put back: {name}"
+    reverse = Difference(name, now.after, now.before)
+    return f"taken too much: {reverse}" if wanted is None else f"put back otherwise: {reverse}"
+
+
+def _same(before: dict[str, Table], after: dict[str, Table]) -> list[str]:
+    """Tables whose rows are not what they were."""
+    told = []
+    for table in sorted(before.keys() | after.keys()):
+        old, new = before.get(table), after.get(table)
+        if old is None or new is None:
+            told.append(f"table {table} is {'gone' if new is None else 'new'}")
+        elif (old.count, old.columns) != (new.count, new.columns):
+            told.append(f"{table} has {new.count} rows, had {old.count}")
+        elif old.hash != new.hash:
+            told.append(f"values in {table} are not what they were ({old.count} rows)")
+    return told
+
+
+def _listed(wrong: Sequence[str]) -> str:
+    more = f" ... and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+    return "; ".join(wrong[:_SHOWN]) + more + "."
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

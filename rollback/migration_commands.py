@@ -1,0 +1,79 @@
+"""`rollback migration`: taking migrations back with proof, and forward again."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from rollback.console import Speaker
+from rollback.deployment import Deployment
+from rollback.operations import Operations
+from rollback.options import HERE, AsJson, Directory, PlanOnly, Yes, carry_out
+from rollback.outcome import UsageError
+from rollback.procedures import migration as procedure
+
+__all__ = ["migrations"]
+
+
+class _BackByDefault(TyperGroup):
+    """`rollback migration 012` means `rollback migration back 012`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the word in where it is left out."""
+        if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
+            args = ["back", *args]
+        return super().parse_args(ctx, args)
+
+
+migrations = typer.Typer(
+    cls=_BackByDefault,
+    no_args_is_help=True,
+    help="Take database migrations back, newest first, each proven before it commits.\n\n"
+    "`rollback migration 012` takes back the newest migration, `rollback migration 012 011 010` or `--steps 3` three.",
+)
+
+
+@migrations.command("back")
+def back(  # noqa: PLR0913 -- the words of the command
+    versions: Annotated[list[str] | None, typer.Argument(help="Applied migrations, newest first: 012 011.")] = None,
+    *,
+    steps: Annotated[int, typer.Option(min=0, help="How many, where none is named.")] = 0,
+    plan: PlanOnly = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    directory: Directory = HERE,
+) -> None:
+    """Take migrations back, newest first (the word `back` may be left out).
+
+    Each script runs in one transaction that commits only if exactly what the migration made is gone again and no
+    other value has changed. What would be lost by it goes to an attic; `rollback migration forward` brings it back.
+    """
+    named = versions or []
+    if bool(named) == bool(steps):
+        raise UsageError("Say which migrations, or how many with --steps.", "e.g. `rollback migration 012`")
+    deployment, speaker = Deployment.load(directory), Speaker(as_json, yes)
+
+    def surveyed(run: str) -> dict[str, Any]:
+        return procedure.survey(deployment, named, steps, run)
+
+    carry_out(Operations(deployment, speaker), speaker, procedure.NAME, surveyed, plan_only=plan)
+
+
+@migrations.command("forward")
+def forward(
+    version: Annotated[str, typer.Argument(help="A migration that was taken back: 012.")],
+    *,
+    plan: PlanOnly = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    directory: Directory = HERE,
+) -> None:
+    """Apply a migration that was taken back again, with the rows and values that the attic has kept of it."""
+    deployment, speaker = Deployment.load(directory), Speaker(as_json, yes)
+
+    def surveyed(run: str) -> dict[str, Any]:
+        return procedure.survey_forward(deployment, version, run)
+
+    carry_out(Operations(deployment, speaker), speaker, procedure.FORWARD, surveyed, plan_only=plan)
