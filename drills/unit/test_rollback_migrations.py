@@ -1,0 +1,117 @@
+"""Which migrations are taken back, and what taking one back has to undo: decided before any database is asked."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rollback import settings
+from rollback.database import checkout
+from rollback.database.expectation import Made, Migration
+from rollback.database.fingerprint import Difference
+from rollback.outcome import Refused
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+THERE = [
+    Migration(version, f"{version}_x.sql", "", "" if version == "008" else "DOWN") for version in ("008", "009", "010")
+]
+
+
+@pytest.mark.parametrize(
+    ("versions", "steps", "chosen"),
+    [(["010"], 0, ["010"]), (["010", "009"], 0, ["010", "009"]), ([], 1, ["010"]), ([], 2, ["010", "009"])],
+    ids=["newest", "two by name", "one step", "two steps"],
+)
+def test_the_newest_are_taken_back_newest_first(versions: list[str], steps: int, chosen: list[str]) -> None:
+    """By name or by number, in the only order that is safe."""
+    assert [one.version for one in checkout.to_take_back(THERE, versions, steps)] == chosen
+
+
+REFUSED = {
+    "not applied": (["011"], 0, "Not applied: 011; applied: 010, 009, 008."),
+    "out of order": (["009"], 0, "009 cannot be taken back now: the newest applied are 010, 009"),
+    "a gap": (["010", "008"], 0, "010, 008 cannot be taken back now"),
+    "oldest first": (["009", "010"], 0, "009, 010 cannot be taken back now"),
+    "twice": (["010", "010"], 0, "010, 010 cannot be taken back now"),
+    "too many": ([], 4, "Not applied: 4 migrations"),
+    "no script": ([], 3, "008_x.sql has no rollback script"),
+}
+
+
+@pytest.mark.parametrize(("versions", "steps", "said"), REFUSED.values(), ids=REFUSED)
+def test_any_other_order_is_refused(versions: list[str], steps: int, said: str) -> None:
+    """What came later may stand on what came before; each refusal says what is possible."""
+    with pytest.raises(Refused) as caught:
+        checkout.to_take_back(THERE, versions, steps)
+    assert said in caught.value.found
+    assert caught.value.next_step
+
+
+def a_checkout(root: Path, *names: str) -> Any:
+    """A deployment of which only the migrations' folder matters."""
+    (root / "migrations").mkdir()
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"-- {name}", encoding="utf-8-sig")
+    return SimpleNamespace(root=root, settings=SimpleNamespace(migrations=settings.MigrationsTable()))
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["migrations/002_b_rollback.sql", "migrations/rollback/002_b_rollback.sql", "scripts/rollback/002_b_rollback.sql"],
+)
+def test_a_rollback_script_is_found_where_teams_put_it(tmp_path: Path, script: str) -> None:
+    """Beside its migration, in a folder below, or in the folder of scripts; it is no migration itself."""
+    found = checkout.migrations(
+        a_checkout(tmp_path, "migrations/001_a.sql", "migrations/002_b.sql", script, "migrations/README.sql")
+    )
+    assert [(one.version, one.name, one.down) for one in found] == [
+        ("001", "001_a.sql", ""),
+        ("002", "002_b.sql", f"-- {script}"),
+    ]
+
+
+def test_two_migrations_of_one_number_are_refused(tmp_path: Path) -> None:
+    """Which of them was applied cannot be told from the history."""
+    with pytest.raises(Refused, match="Two migrations share the number 002"):
+        checkout.migrations(a_checkout(tmp_path, "migrations/002_a.sql", "migrations/002_b.sql"))
+
+
+def test_a_checkout_without_migrations_says_where_it_looked(tmp_path: Path) -> None:
+    """The key of rollback.toml is named."""
+    one = a_checkout(tmp_path)
+    (tmp_path / "migrations").rmdir()
+    with pytest.raises(Refused, match="no folder migrations"):
+        checkout.migrations(one)
+
+
+MADE = Made(
+    (
+        Difference("relation public.diary", None, "table owner postgres"),
+        Difference("relation public.by_day", None, "view owner postgres as SELECT 1"),
+        Difference("column public.diary.id", None, "bigint"),
+        Difference("column public.by_day.day", None, "date"),
+        Difference("column public.users.seen", None, "timestamptz"),
+        Difference("column public.users.email", "varchar(20)", "text"),
+        Difference("column public.users.gone", "text", None),
+        Difference("index public.images.images_idx", None, "CREATE INDEX"),
+        Difference("type public.mood", None, "e 'a'"),
+        Difference("function public.f()", None, "CREATE FUNCTION"),
+    )
+)
+
+
+def test_what_would_be_lost_is_rows_of_new_tables_and_values_of_new_columns() -> None:
+    """A view holds nothing, a changed column loses nothing, and a dropped one is gone already."""
+    assert MADE.tables() == ["public.diary"]
+    assert MADE.columns() == {"public.users": ["seen"]}
+
+
+def test_what_was_there_before_and_is_touched_is_locked() -> None:
+    """New relations need no lock; an index locks its table."""
+    assert MADE.touched() == ["public.images", "public.users"]
