@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from fixtures.case import finding
+from fixtures.drill import MachineryError
 from fixtures.faults import candidates
 from fixtures.faults.candidates import GOOD
 from fixtures.scenario import Scenario
-from fixtures.verdict import Finding, Verdict
 
 if TYPE_CHECKING:
     from fixtures.bench import Bench
     from fixtures.command import Outcome
     from fixtures.drill import Drill
+    from fixtures.verdict import Finding
 
-pytestmark = [pytest.mark.engine, pytest.mark.monthly, pytest.mark.database]
+pytestmark = [pytest.mark.engine, pytest.mark.database]
 
 SECTION = "Database Rollback / Rollback Individual Migration"
 #: Seconds to recovery that the runbook promises for a database error.
 OBJECTIVE = 900
 FACTS = {"section": SECTION, "procedure": "migration", "severity": "critical"}
 MIGRATION = ("migration", "013")
+#: A session of the rollback's holds the table that the migration has changed.
+UNDERWAY = """
+    SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE a.application_name = 'rollback'
+    AND l.relation = 'public.projects'::regclass AND l.granted AND l.mode LIKE '%ExclusiveLock'"""
+LEFT = """
+    SELECT (SELECT max(version) FROM schema_migrations) || ' and ' ||
+           (SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'rollback_attic%') || ' attics'"""
+LIMIT_SECONDS = 60
+POLL_SECONDS = 0.02
 SCRIPT = "scripts/rollback/013_project_slugs_rollback.sql"
 
 
@@ -33,13 +48,29 @@ def migration_then_application(drill: Drill) -> Outcome:
     return drill.stack.rollback("application", GOOD, "--yes")
 
 
+def killed_in_the_transaction(drill: Drill) -> Outcome:
+    """SIGKILL while script and proof hold their locks; then somebody else resumes, and goes on to the application."""
+    argv = drill.stack.rollback_argv(*drill.scenario.command, "--yes")
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True) as one:
+        deadline = time.monotonic() + LIMIT_SECONDS
+        while not drill.stack.sql(UNDERWAY):
+            if one.poll() is not None or time.monotonic() > deadline:
+                raise MachineryError("the migration was taken back before anybody could be killed")
+            time.sleep(POLL_SECONDS)
+        os.killpg(one.pid, signal.SIGKILL)
+    left = drill.stack.sql(LEFT)
+    drill.findings.append(finding("nothing is half done", left == "013 and 0 attics", f"found {left}"))
+    drill.findings.append(exit_code("resume", drill.stack.rollback("resume", "--yes"), 0))
+    return drill.stack.rollback("application", GOOD, "--yes")
+
+
 def exit_code(check: str, outcome: Outcome, wanted: int) -> Finding:
     """How a command of the incident ended."""
     good = outcome.status == wanted and "Traceback" not in outcome.stderr
-    text = f"exit {outcome.status}, wanted {wanted}: {(outcome.stdout + outcome.stderr)[-600:]}"
-    return Finding(check, Verdict.PASS if good else Verdict.FAIL, text)
+    return finding(check, good, f"exit {outcome.status}, wanted {wanted}: {(outcome.stdout + outcome.stderr)[-600:]}")
 
 
+@pytest.mark.monthly
 @pytest.mark.gate
 @pytest.mark.drill(id="migration-constraint", objective=OBJECTIVE, **FACTS)
 def test_migration_that_refuses_new_projects(drill: Bench) -> None:
@@ -63,11 +94,28 @@ def attic_and_plan(drill: Drill) -> list[Finding]:
         " AND table_name = 'public.projects')"
     )
     return [
-        Finding("plan names the attic", Verdict.PASS if told else Verdict.FAIL, drill.plan[-600:]),
-        Finding("attic", Verdict.PASS if rows == 1 else Verdict.FAIL, f"{rows} tables of kept values"),
+        finding("plan names the attic", told, drill.plan[-600:]),
+        finding("attic", rows == 1, f"{rows} tables of kept values"),
     ]
 
 
+@pytest.mark.trust
+@pytest.mark.drill(id="migration-killed", objective=OBJECTIVE, **FACTS)
+def test_operator_killed_in_the_transaction(drill: Bench) -> None:
+    """Killed while the migration is being taken back, nothing of it has happened; resume takes it back."""
+    drill(
+        Scenario.back_to(
+            GOOD,
+            candidates.constraint(),
+            command=MIGRATION,
+            operator=killed_in_the_transaction,
+            objective=OBJECTIVE,
+            further=attic_and_plan,
+        )
+    )
+
+
+@pytest.mark.monthly
 @pytest.mark.drill(id="migration-residue", objective=None, **FACTS)
 def test_script_that_leaves_something_behind_is_refused(drill: Bench) -> None:
     """A rollback script that forgets a column and an index is refused with what it leaves, and nothing has changed."""
