@@ -14,6 +14,7 @@ from fixtures.faults.candidates import GOOD
 from fixtures.runs import LABEL
 from fixtures.scenario import AFTER_APPLICATION, OBJECTIVE, Scenario
 from fixtures.verdict import Finding, Verdict
+from rollback.database import disposable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +28,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.monthly, pytest.mark.application]
 OLD = "v3.9.0"
 SECTION = "Application Rollback / Quick Rollback (Docker)"
 FACTS = {"section": SECTION, "procedure": "application", "objective": OBJECTIVE}
-DRILL_LABELS = LABEL.rpartition(".")[0]
+DRILL_LABELS = (LABEL.rpartition(".")[0], disposable.LABEL)
 LEAST_WRITES = 5
 
 PINNED = tuple(Allowed(name, "v3.9.0 runs now instead of v4.0.0") for name in ("file .env", "container [bfm]*"))
@@ -91,11 +92,11 @@ def test_other_projects_on_the_host_are_not_touched(drill: Bench, tmp_path: Path
     """Another project's containers, images and volumes on the same engine are what they were, throughout."""
 
     def untouched(_: Case) -> list[Finding]:
-        after = world.bystanders(drill.stack.project, DRILL_LABELS)
+        after = world.bystanders(drill.stack.project, *DRILL_LABELS)
         there = sum(name in key for key in before)
         enough = Finding("a bystander was there", Verdict.PASS if there else Verdict.INCONCLUSIVE, f"{there} things")
         return [enough, residue(before, after, (), "bystander untouched")]
 
     with bystander(tmp_path) as name:
-        before = world.bystanders(drill.stack.project, DRILL_LABELS)
+        before = world.bystanders(drill.stack.project, *DRILL_LABELS)
         drill(Scenario.back_to(GOOD, candidates.crash(), further=untouched))
