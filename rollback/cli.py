@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from rollback import __version__, lock
+from rollback.commandline.migration import migrations
+from rollback.commandline.options import HERE, AsJson, Directory, PlanOnly, Yes
 from rollback.console import Speaker
 from rollback.deployment import Deployment
 from rollback.documents.verification import verify as verified

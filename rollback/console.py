@@ -29,6 +29,7 @@ _MARKS = {
     "failed": "[red]failed[/]",
     "undone": "taken back",
 }
+_COLOURS = {"yes": "[green]{}[/]", "no": "[red]{}[/]", "none": "[red]{}[/]"}
 
 
 @dataclass
@@ -59,6 +60,11 @@ class Speaker:
         """A step begins: shown at once on a terminal, where waiting needs a reason."""
         if self._out.is_terminal:
             self._out.print(f"[dim]…[/] {escape(step.name)}", end="\r")
+
+    def working(self, text: str) -> None:
+        """Progress on a terminal, gone with the next line."""
+        if self._out.is_terminal:
+            self._out.print(f"[dim]…[/] {escape(text):70}", end="\r")
 
     def ended(self, step: Step, event: str, seconds: float, seen: str) -> None:
         """A step ended."""
@@ -112,6 +118,15 @@ class Speaker:
         if input("Carry this out? [y/N] ").strip().lower() not in ("y", "yes"):
             raise UsageError("Not confirmed; nothing was changed.")
         return True
+
+    def table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """A table for people."""
+        table = Table(box=None)
+        for number, title in enumerate(head):
+            table.add_column(title, no_wrap=number == 0, overflow="fold")
+        for row in rows:
+            table.add_row(*(_COLOURS.get(cell, "{}").format(escape(cell)) for cell in row))
+        self._out.print(table)
 
     def checklist(self, lines: Sequence[Line], **data: Any) -> None:
         """The verification table."""

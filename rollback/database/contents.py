@@ -21,7 +21,7 @@ __all__ = ["Table", "columns", "contents", "sequences", "table"]
 _TABLES = """
     SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_'
-    AND n.nspname <> 'information_schema' ORDER BY 1, 2"""
+    AND n.nspname <> 'information_schema' AND c.relispopulated ORDER BY 1, 2"""
 _COLUMNS = """
     SELECT n.nspname, c.relname, array_agg(a.attname::text ORDER BY a.attname)
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
