@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["tell"]
 
-_HEAD = ("migration", "applies", "rollback", "runs", "schema back", "data back", "up again", "danger")
+_HEAD = ("migration", "applies", "rollback", "runs", "schema", "data", "rows", "up again", "danger")
 #: Of a long list this many are shown; all are in the JSON.
 _MOST = 20
 
@@ -35,15 +35,14 @@ def tell(speaker: Speaker, report: Report) -> None:
 
 
 def _row(one: Checked) -> tuple[str, ...]:
-    data = f"yes ({one.compared} rows)" if one.data_back and one.compared else None
-    data = "yes (no rows)" if one.data_back and not one.compared else data
     return (
         one.migration.id,
         _word(one.applies),
         "found" if one.rollback_found else "none",
         _word(one.rollback_runs),
         _word(one.schema_back),
-        data or _word(one.data_back),
+        _word(one.data_back),
+        "-" if one.data_back is None else str(one.compared),
         _word(one.up_again),
         str(one.dangers or ""),
     )

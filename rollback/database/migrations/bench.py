@@ -81,7 +81,7 @@ class Bench:
             try:
                 yield bench
             finally:
-                bench._close()
+                bench._end()
 
     @contextmanager
     def before(self) -> Iterator[Connection]:
@@ -100,6 +100,7 @@ class Bench:
     def state(self, connection: Connection | None = None) -> State:
         """What the trial, or the given database, is now."""
         own = connection or self.session()
+        own.execute("SET statement_timeout = 0")  # the limit is for scripts
         schema = fingerprint.logical(own, without=[self.history]).objects
         rows: list[Any] = own.execute(_SHARED, ([_BEFORE, self.database],)).fetchall()
         order: list[Any] = own.execute(_ORDER).fetchall()
@@ -109,7 +110,9 @@ class Bench:
     def tables(self, only: Mapping[str, Collection[str]], *, before: bool) -> dict[str, Table]:
         """What the given columns hold, in the trial or in the database before it."""
         if not before:
-            return contents.contents(self.session(), only, without=[self.history])
+            session = self.session()
+            session.execute("SET statement_timeout = 0")
+            return contents.contents(session, only, without=[self.history])
         with self.before() as connection:
             return contents.contents(connection, only, without=[self.history])
 
@@ -123,6 +126,7 @@ class Bench:
         """The trial becomes the database before the next migration."""
         self._close()
         self._drop(_BEFORE)
+        self._alone(self.database)
         rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
         self.admin.execute(rename.format(sql.Identifier(self.database), sql.Identifier(_BEFORE)))
 
@@ -141,6 +145,11 @@ class Bench:
                     self.admin.execute(sql.SQL(f"DROP {kind.upper()} {{}}").format(sql.Identifier(name)))
         self._create(self.database, _BEFORE)
 
+    def _end(self) -> None:
+        self._close()
+        for name in (self.database, _BEFORE):
+            self._drop(name)
+
     def _connect(self, database: str) -> Connection:
         connection = self.server.connect(database, autocommit=True)
         # scripts and DISCARD ALL take prepared statements away
@@ -148,8 +157,13 @@ class Bench:
         return connection
 
     def _create(self, name: str, template: str = "template1") -> None:
+        self._alone(template)
         make = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
         self.admin.execute(make.format(sql.Identifier(name), sql.Identifier(template)))
+
+    def _alone(self, name: str) -> None:
+        """End sessions that linger: a copy and a new name want none."""
+        self.admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
 
     def _drop(self, name: str) -> None:
         self.admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))

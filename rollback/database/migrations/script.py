@@ -37,7 +37,7 @@ _DEEPEST = 8
 
 _TOKEN = re.compile(
     r"""(?P<comment>--[^\n]*) | (?P<block>/\*) | (?P<escaped>\b[eE]'(?:[^'\\]|\\.|'')*') | (?P<string>'[^']*')
-    | (?P<name>"[^"]*") | (?P<dollar>(?<![\w$])\$(?P<tag>[^\W\d]\w*)?\$.*?\$(?P=tag)?\$)
+    | (?P<name>"[^"]*") | (?P<dollar>(?<![\w$])\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$)
     | (?P<end>;) | (?P<open>\() | (?P<close>\)) | (?P<meta>\\[^\n]*) | (?P<space>\s+) | (?P<word>[\w$]+|.)""",
     re.VERBOSE | re.DOTALL,
 )
@@ -161,11 +161,11 @@ class _Reader:
             self.parentheses = max(0, self.parentheses - 1)
         elif kind == "end" and not self.parentheses:
             self._statement(start)
-        elif kind == "word" and token[0] in "'\"$":
-            self._unclosed(token[0], start)
+        elif kind == "word" and token[0][0] in "'\"$":
+            self._unclosed(token[0][0], start)
 
     def _unclosed(self, mark: str, start: int) -> None:
-        if mark != "$" or (_DOLLAR.match(self.text, start) and not re.match(r"[\w$]", self.text[start - 1 : start])):
+        if mark != "$" or _DOLLAR.match(self.text, start):
             self._complain(self._line(start), "a quote is opened and never closed")
             self.at, self.first = len(self.text), None
 
