@@ -121,12 +121,12 @@ class Speaker:
 
     def table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """A table for people."""
-        table = Table(box=None)
-        for number, title in enumerate(head):
-            table.add_column(title, no_wrap=number == 0, overflow="fold")
+        table = Table(*head, box=None, pad_edge=False, padding=(0, 1, 0, 0))
         for row in rows:
             table.add_row(*(_COLOURS.get(cell, "{}").format(escape(cell)) for cell in row))
-        self._out.print(table)
+        # never folded: a terminal wraps a long line better than a table does
+        wide = sum(1 + max(map(len, column)) for column in zip(head, *rows, strict=True))
+        self._out.print(table, width=max(self._out.width, wide))
 
     def checklist(self, lines: Sequence[Line], **data: Any) -> None:
         """The verification table."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import contextmanager
 from pathlib import Path  # noqa: TC003 -- typer reads the annotations when it runs
 from typing import TYPE_CHECKING, Annotated
 
+import psycopg
 import typer
 
 from rollback import settings
@@ -19,9 +21,11 @@ from rollback.database.migrations.find import find, shown
 from rollback.database.scratch import DEFAULT_IMAGE, scratch
 from rollback.deployment import Deployment
 from rollback.engine import Engine
-from rollback.outcome import Exit, UsageError
+from rollback.outcome import Exit, Failed, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rollback.database.migrations.verdict import Report
 
 __all__ = ["migrations"]
@@ -62,7 +66,8 @@ def check(  # noqa: PLR0913 -- the words of the command
 
     Example: rollback migration check packages/backend/migrations --rollbacks scripts/rollback
 
-    Exit codes: 0 all can be taken back, 20 at least one cannot, 50 rows of --data could not be loaded, 2 wrong usage.
+    Exit codes: 0 all can be taken back, 20 at least one cannot, 50 rows of --data could not be loaded or the
+    scratch server failed, 2 wrong usage.
     """
     speaker, started = Speaker(as_json), time.monotonic()
     there = _deployment(directory)
@@ -71,6 +76,7 @@ def check(  # noqa: PLR0913 -- the words of the command
     name = _database(database or (there.settings.database.name if there else "spheroseg"))
     table = _history(history or (there.settings.database.history if there else "schema_migrations"))
     with (
+        _inconclusive(),
         scratch(Engine(directory.resolve()), image or _image(there)) as server,
         Bench.opened(server, name, table, seconds) as bench,
     ):
@@ -81,6 +87,18 @@ def check(  # noqa: PLR0913 -- the words of the command
     speaker.document(outcome=_exit(report).name.lower(), exit=int(_exit(report)), **report.as_json())
     if _exit(report):
         raise typer.Exit(_exit(report))
+
+
+@contextmanager
+def _inconclusive() -> Iterator[None]:
+    """No deployment is touched, so whatever breaks here leaves nothing that would have to be put back."""
+    try:
+        yield
+    except Failed as stop:
+        raise Failed(stop.found, stop.next_step, exit_code=Exit.INCONCLUSIVE) from stop
+    except psycopg.Error as error:
+        told = " ".join(str(error).split())
+        raise Failed(f"The scratch PostgreSQL ended the check: {told}.", exit_code=Exit.INCONCLUSIVE) from error
 
 
 def _exit(report: Report) -> Exit:

@@ -30,8 +30,11 @@ _SHARED = """
            (SELECT string_agg(m.roleid::regrole::text, ',' ORDER BY m.roleid::regrole::text)
             FROM pg_auth_members m WHERE m.member = r.oid)) FROM pg_roles r
     UNION ALL SELECT 'database ' || quote_ident(d.datname), '' FROM pg_database d WHERE d.datname <> ALL(%s)
-    UNION ALL SELECT 'setting of this database', array_to_string(s.setconfig, ' ') FROM pg_db_role_setting s
-    JOIN pg_database d ON d.oid = s.setdatabase AND d.datname = current_database()"""
+    UNION ALL SELECT concat_ws(' ', 'setting of', CASE s.setdatabase WHEN 0 THEN 'role' ELSE 'this database' END,
+           NULLIF(s.setrole, 0)::regrole, split_part(one, '=', 1)), one
+    FROM pg_db_role_setting s CROSS JOIN unnest(s.setconfig) one
+    WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+    AND one !~ '^statement_timeout='"""
 _ORDER = """
     SELECT n.nspname || '.' || c.relname, array_agg(a.attname::text ORDER BY a.attnum)
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid

@@ -79,7 +79,8 @@ def _elsewhere(one: Statement) -> Iterator[_Told]:
         yield NOTE, "", "PostgreSQL's parser makes nothing of it"
     for node in walk(one.node):
         rule = _RULES.get(type(node))
-        if rule:
+        # the SET of an ALTER ROLE, ALTER FUNCTION ... is not the session's
+        if rule and (node is one.node or rule is not _set):
             yield from rule(node)
         if getattr(node, "behavior", None) == enums.DropBehavior.DROP_CASCADE:
             yield DANGER, label(node), "CASCADE takes whatever depends on it along, with a notice only"
@@ -162,10 +163,13 @@ def _call(_: Any) -> Iterator[_Told]:
     yield NOTE, "", "a procedure is opaque: its text was not judged, only its effect"
 
 
+_SETS = (enums.VariableSetKind.VAR_SET_VALUE, enums.VariableSetKind.VAR_SET_CURRENT)
+
+
 def _set(node: Any) -> Iterator[_Told]:
     if node.name == "session_replication_role":
         yield DANGER, str(node.name), "triggers and foreign keys are switched off"
-    elif not node.is_local:
+    elif not node.is_local and node.kind in _SETS:
         yield NOTE, str(node.name or ""), "SET without LOCAL stays for what follows in the session"
 
 
@@ -174,8 +178,7 @@ def _system(_: Any) -> Iterator[_Told]:
 
 
 def _server(node: Any) -> Iterator[_Told]:
-    name = next((str(getattr(node, one)) for one in ("role", "dbname", "tablespacename") if hasattr(node, one)), "")
-    yield NOTE, name, "it belongs to the whole server, not to this database"
+    yield NOTE, label(node), "it belongs to the whole server, not to this database"
 
 
 def _index(node: Any) -> Iterator[_Told]:

@@ -60,21 +60,30 @@ _MAKERS: dict[type, str] = {
 }
 
 
+#: Where nodes keep the name of what they are about.
+_ABOUT = (
+    "relation", "rel", "objname", "names", "into", "name", "sequence", "schemaname", "extname", "role", "roles",
+    "dbname", "objects",
+)  # fmt: skip
+
+
 def label(one: Any) -> str:
     """The name of an object as a node, a list of parts or a text tells it, without "public."."""
-    if isinstance(one, str):
-        return one
     if isinstance(one, tuple):
-        parts = [str(part.sval) for part in one if isinstance(part, ast.String)]
-        return ".".join(parts[1:] if len(parts) > 1 and parts[0] == "public" else parts)
-    if isinstance(one, ast.String):
-        return str(one.sval)
+        return _joined(one)
+    if isinstance(one, ast.String | ast.RoleSpec):
+        return str((one.sval if isinstance(one, ast.String) else one.rolename) or "")
     if isinstance(one, ast.RangeVar):
         schema = one.schemaname if one.schemaname not in (None, "public") else None
         return f"{schema}.{one.relname}" if schema else str(one.relname)
-    for name in ("relation", "rel", "objname", "names", "into", "name", "sequence", "schemaname", "extname"):
-        inner = getattr(one, name, None)
-        if inner is not None:
-            return label(inner)
-    objects = getattr(one, "objects", None)
-    return ", ".join(label(each) for each in objects) if objects else ""
+    if isinstance(one, ast.Node):
+        inner = (getattr(one, name, None) for name in _ABOUT)
+        return next((label(each) for each in inner if each is not None), "")
+    return str(one or "")
+
+
+def _joined(parts: tuple[Any, ...]) -> str:
+    """The parts of one name, or several names."""
+    if any(not isinstance(one, ast.String) for one in parts):
+        return ", ".join(filter(None, map(label, parts)))
+    return ".".join(map(label, parts[1:] if len(parts) > 1 and label(parts[0]) == "public" else parts))

@@ -164,6 +164,8 @@ def _plain(column: _Column, number: int) -> str:
         return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{column.name} {number}"))
     if column.type == "numeric":
         return f"{number}" if column.typmod >= 0 else f"12345.678{number}"
+    if column.category == "V":
+        return "1" * max(column.typmod, 1)
     if column.category == "A":
         return "{}"
     return "empty" if column.typtype == "r" else _FIXED.get(column.type, "{n}").format(n=number)
