@@ -11,13 +11,11 @@ import typer
 
 from rollback import __version__, lock
 from rollback.commandline.migration import migrations
-from rollback.commandline.options import HERE, AsJson, Directory, PlanOnly, Yes
+from rollback.commandline.options import HERE, AsJson, Directory, PlanOnly, Yes, carry_out, report
 from rollback.console import Speaker
 from rollback.deployment import Deployment
 from rollback.documents.verification import verify as verified
-from rollback.migration_commands import migrations
 from rollback.operations import Operations
-from rollback.options import HERE, AsJson, Directory, PlanOnly, Yes, carry_out, report
 from rollback.outcome import Exit, Stop
 from rollback.procedures import application as application_procedure
 from rollback.procedures import recording, survey

@@ -11,7 +11,7 @@ from rollback import settings
 from rollback.database import checkout
 from rollback.database.expectation import Made, Migration
 from rollback.database.fingerprint import Difference
-from rollback.outcome import Refused
+from rollback.outcome import Refused, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,10 +83,12 @@ def test_two_migrations_of_one_number_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_checkout_without_migrations_says_where_it_looked(tmp_path: Path) -> None:
-    """The key of rollback.toml is named."""
+    """A folder that is not there, and one in which nothing has a number."""
     one = a_checkout(tmp_path)
+    with pytest.raises(UsageError, match="There is no migration in"):
+        checkout.migrations(one)
     (tmp_path / "migrations").rmdir()
-    with pytest.raises(Refused, match="no folder migrations"):
+    with pytest.raises(UsageError, match="There is no folder"):
         checkout.migrations(one)
 
 

@@ -1,79 +1,98 @@
-"""A rollback script is read before it runs: what no proof can make good is found, by line."""
+"""A rollback script is read before it runs: what no proof can make good is refused, by line."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from rollback.database.script import Script
+from rollback.database.script import runnable
 from rollback.outcome import Refused
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+UP = "CREATE TABLE t (a int, c text); CREATE INDEX i ON t (a); CREATE TYPE mood AS ENUM ('a'); ALTER TABLE u ADD c int;"
+
+
+def ready(tmp_path: Path, text: str) -> str:
+    """The script as it would run, beside the migration above."""
+    (tmp_path / "001_x.sql").write_text(UP, encoding="utf-8")
+    (tmp_path / "001_x_rollback.sql").write_text(text, encoding="utf-8")
+    return runnable(tmp_path / "001_x.sql", tmp_path / "001_x_rollback.sql")
+
+
+def refusal(tmp_path: Path, text: str) -> str:
+    """Why it is refused."""
+    with pytest.raises(Refused) as caught:
+        ready(tmp_path, text)
+    assert caught.value.next_step
+    return caught.value.found
+
+
 DANGERS = {
-    "drop cascade": ("DROP TABLE t CASCADE", "DROP ... CASCADE"),
-    "column cascade": ("ALTER TABLE t DROP COLUMN c CASCADE", "ALTER TABLE ... CASCADE"),
-    "constraint cascade": ("ALTER TABLE t DROP CONSTRAINT c CASCADE", "ALTER TABLE ... CASCADE"),
-    "type cascade": ("DROP TYPE t CASCADE", "DROP ... CASCADE"),
-    "schema": ("DROP SCHEMA s", "DROP SCHEMA or EXTENSION"),
-    "extension": ("DROP EXTENSION e", "DROP SCHEMA or EXTENSION"),
-    "truncate": ("TRUNCATE t", "TRUNCATE"),
-    "delete": ("DELETE FROM t", "DELETE without WHERE"),
-    "update": ("UPDATE t SET a = 1", "UPDATE without WHERE"),
-    "hidden delete": ("WITH gone AS (DELETE FROM t RETURNING *) SELECT * FROM gone", "DELETE without WHERE"),
-    "begin": ("BEGIN", "BEGIN"),
-    "commit": ("COMMIT", "COMMIT"),
-    "savepoint": ("SAVEPOINT s", "SAVEPOINT"),
-    "do": ("DO $$ BEGIN DELETE FROM t; END $$", "DO"),
-    "copy": ("COPY t FROM '/etc/passwd'", "COPY"),
-    "system": ("ALTER SYSTEM SET fsync = off", "ALTER SYSTEM"),
+    "drop cascade": ("DROP TABLE t CASCADE", "CASCADE"),
+    "column cascade": ("ALTER TABLE u DROP COLUMN c CASCADE", "CASCADE"),
+    "type cascade": ("DROP TYPE mood CASCADE", "CASCADE"),
+    "a table that it did not make": ("DROP TABLE users", "not seen to make"),
+    "a column that it did not make": ("ALTER TABLE users DROP COLUMN email", "not seen to make"),
+    "truncate": ("TRUNCATE t", "every row"),
+    "delete": ("DELETE FROM users", "every row"),
+    "update": ("UPDATE users SET a = 1", "every row"),
+    "hidden delete": ("WITH gone AS (DELETE FROM users RETURNING *) SELECT * FROM gone", "every row"),
+    "begin": ("BEGIN", "transaction control"),
+    "commit": ("COMMIT", "transaction control"),
+    "copy from a file": ("COPY t FROM '/etc/passwd'", "file or program"),
+    "system": ("ALTER SYSTEM SET fsync = off", "whole server"),
+    "triggers off": ("ALTER TABLE u DISABLE TRIGGER ALL", "switched off"),
 }
 
 
-@pytest.mark.parametrize(("statement", "what"), DANGERS.values(), ids=DANGERS)
-def test_what_no_proof_can_make_good_is_found(statement: str, what: str) -> None:
+@pytest.mark.parametrize(("statement", "why"), DANGERS.values(), ids=DANGERS)
+def test_what_no_proof_can_make_good_is_refused_by_line(tmp_path: Path, statement: str, why: str) -> None:
     """Each with its line, whatever stands before it, and with a reason."""
-    found = Script("x.sql", f"-- ü; not; SQL\nSELECT 1;\n\n/* two\nlines */ {statement};\n").dangers()
-    assert [(one.line, one.what) for one in found] == [(5, what)]
-    assert found[0].why
+    found = refusal(tmp_path, f"-- ü; not; SQL\nSELECT 1;\n\n/* two\nlines */ {statement};\n")
+    assert "line 5" in found
+    assert why in found
 
 
 @pytest.mark.parametrize(
     "statement",
-    ["DROP TABLE t", "DROP INDEX i RESTRICT", "DELETE FROM t WHERE a = 1", "UPDATE t SET a = 1 WHERE b = 2",
-     "ALTER TABLE t DROP COLUMN c", "SELECT 'DROP TABLE t CASCADE'", "COMMENT ON TABLE t IS 'TRUNCATE'"],
+    ["DROP TABLE t", "DROP INDEX i RESTRICT", "DELETE FROM u WHERE a = 1", "UPDATE u SET a = 1 WHERE b = 2",
+     "ALTER TABLE u DROP COLUMN c", "SELECT 'DROP TABLE t CASCADE'", "COMMENT ON TABLE u IS 'TRUNCATE'"],
 )  # fmt: skip
-def test_what_the_proof_judges_is_no_danger(statement: str) -> None:
-    """Words in texts and comments are words; a drop of what is named is for the proof to judge."""
-    assert Script("x.sql", f"{statement}; -- TRUNCATE t;").dangers() == []
+def test_what_the_proof_judges_is_no_danger(tmp_path: Path, statement: str) -> None:
+    """Words in texts and comments are words; a drop of what the migration made is for the proof to judge."""
+    assert ready(tmp_path, f"{statement}; -- TRUNCATE t;\n") == f"{statement};\n"
 
 
-def test_concurrent_index_work_runs_within_the_transaction() -> None:
+def test_concurrent_index_work_runs_within_the_transaction(tmp_path: Path) -> None:
     """No transaction allows CONCURRENTLY, and none is needed behind a short lock; names and texts stay."""
-    text = "drop index Concurrently if exists concurrently_idx;\nCREATE UNIQUE INDEX CONCURRENTLY i ON t (ü);"
-    assert (
-        Script("x.sql", text).runnable() == "drop index  if exists concurrently_idx;\nCREATE UNIQUE INDEX  i ON t (ü);"
-    )
+    text = "drop index Concurrently if exists i;\nCREATE UNIQUE INDEX CONCURRENTLY concurrently_idx ON u (ü);"
+    wanted = "drop index  if exists i;\nCREATE UNIQUE INDEX  concurrently_idx ON u (ü);\n"
+    assert ready(tmp_path, text) == wanted
 
 
-def test_psql_commands_that_change_nothing_are_passed_over() -> None:
-    """Timing and output settings are blanked, lines keep their numbers, Windows line ends are fine."""
-    script = Script("x.sql", "\\timing on\r\n\\set ON_ERROR_STOP on\r\n\\echo DROP TABLE t;\r\nTRUNCATE t;\r\n")
-    assert script.runnable().split() == ["TRUNCATE", "t;"]
-    assert [one.line for one in script.dangers()] == [4]
+def test_psql_commands_that_change_nothing_are_passed_over(tmp_path: Path) -> None:
+    """Timing and output settings are left out; Windows line ends are fine."""
+    text = "\\timing on\r\n\\set ON_ERROR_STOP on\r\n\\echo DROP TABLE users;\r\nDROP TABLE t;\r\n"
+    assert ready(tmp_path, text) == "DROP TABLE t;\n"
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("SELECT 1;\n\n\\i other.sql\n", r"x.sql, line 3: psql's \\i is not understood"),
-     ("\\connect other", r"line 1: psql's \\connect is not understood"),
-     ("SELECT 1;\nDROP TABEL t;", "x.sql, line 2: syntax error"),
-     ("SELECT 'open", "x.sql, line 1: unterminated")],
-    ids=["include", "connect", "typing mistake", "open text"],
+    [("SELECT 1;\n\n\\i other.sql\n", "line 3"),
+     ("\\connect other", "line 1"),
+     ("SELECT 1;\nDROP TABEL t;", "line 2: not SQL"),
+     ("SELECT 'open", "line 1: a quote is opened"),
+     ("COPY u FROM stdin;\n1\n\\.\n", "rows of COPY")],
+    ids=["include", "connect", "typing mistake", "open text", "rows"],
 )  # fmt: skip
-def test_what_cannot_be_read_is_refused_by_line(text: str, said: str) -> None:
+def test_what_cannot_be_followed_is_refused_by_line(tmp_path: Path, text: str, said: str) -> None:
     """Nothing that is not understood is run."""
-    with pytest.raises(Refused, match=said):
-        Script("x.sql", text).dangers()
+    assert said in refusal(tmp_path, text)
 
 
-def test_an_empty_script_holds_nothing() -> None:
-    """Comments alone are no statement."""
-    assert Script("x.sql", "-- nothing\n").dangers() == []
+def test_an_empty_script_runs_nothing(tmp_path: Path) -> None:
+    """Comments alone are no statement: the proof will say what was left behind."""
+    assert ready(tmp_path, "-- nothing\n") == ""

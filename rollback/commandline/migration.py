@@ -1,140 +1,84 @@
-"""`rollback migration`: what can be said about migrations without touching a deployment."""
+"""`rollback migration`: whether migrations can be taken back, taking them back with proof, and forward again."""
 
 from __future__ import annotations
 
-import re
-import time
-from contextlib import contextmanager
-from pathlib import Path  # noqa: TC003 -- typer reads the annotations when it runs
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
-import psycopg
 import typer
+from typer.core import TyperGroup
 
-from rollback import settings
-from rollback.commandline.options import HERE, AsJson, Directory
-from rollback.commandline.verdicts import tell
+from rollback.commandline.migration_check import check
+from rollback.commandline.options import HERE, AsJson, Directory, PlanOnly, Yes, carry_out
 from rollback.console import Speaker
-from rollback.database.migrations.bench import RESERVED, Bench
-from rollback.database.migrations.check import Checker
-from rollback.database.migrations.find import find, shown
-from rollback.database.scratch import DEFAULT_IMAGE, scratch
 from rollback.deployment import Deployment
-from rollback.engine import Engine
-from rollback.outcome import Exit, Failed, UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from rollback.database.migrations.verdict import Report
+from rollback.operations import Operations
+from rollback.outcome import UsageError
+from rollback.procedures import migration as procedure
 
 __all__ = ["migrations"]
 
-migrations = typer.Typer(no_args_is_help=True, help="See whether migrations can be taken back, on a scratch server.")
 
-_TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?")
+class _BackByDefault(TyperGroup):
+    """`rollback migration 012` means `rollback migration back 012`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the word in where it is left out."""
+        if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
+            args = ["back", *args]
+        return super().parse_args(ctx, args)
 
 
-@migrations.command("check")
-def check(  # noqa: PLR0913 -- the words of the command
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of numbered SQL files, e.g. 001_users.sql.")],
+migrations = typer.Typer(
+    cls=_BackByDefault,
+    no_args_is_help=True,
+    help="Take database migrations back, newest first, each proven before it commits.\n\n"
+    "`rollback migration 012` takes back the newest migration, `rollback migration 012 011 010` or `--steps 3` three."
+    " `check` tells beforehand whether they can be.",
+)
+
+
+migrations.command("check")(check)
+
+
+@migrations.command("back")
+def back(  # noqa: PLR0913 -- the words of the command
+    versions: Annotated[list[str] | None, typer.Argument(help="Applied migrations, newest first: 012 011.")] = None,
     *,
-    rollbacks: Annotated[
-        Path | None, typer.Option("--rollbacks", help="Folder of rollbacks, if not beside or in rollback/.")
-    ] = None,
-    schema: Annotated[
-        Path | None, typer.Option("--schema", help="SQL loaded before the first migration, e.g. of pg_dump -s.")
-    ] = None,
-    data: Annotated[
-        list[Path] | None,
-        typer.Option("--data", help="SQL with rows, loaded once its tables are there; repeat it. Else rows are made."),
-    ] = None,
-    image: Annotated[str | None, typer.Option("--image", help="Image of the scratch PostgreSQL.")] = None,
-    database: Annotated[str | None, typer.Option("--database", help="Name of the database.")] = None,
-    history: Annotated[str | None, typer.Option("--history", help="Table in which migrations are recorded.")] = None,
-    seconds: Annotated[int, typer.Option("--timeout", min=1, help="Longest time for one statement, in seconds.")] = 300,
+    steps: Annotated[int, typer.Option(min=0, help="How many, where none is named.")] = 0,
+    plan: PlanOnly = False,
+    yes: Yes = False,
     as_json: AsJson = False,
     directory: Directory = HERE,
 ) -> None:
-    """Take each migration of DIR up, down and up again on a scratch PostgreSQL, and say what came back.
+    """Take migrations back, newest first (the word `back` may be left out).
 
-    For each: does it apply, is its rollback found, does it run, is the schema back exactly, are the rows back, does it
-    go up again to the same result, and which statements are dangerous. A failure never hides the next one.
-
-    No deployment is needed or touched. With a rollback.toml in the folder of -C its image, database and history are
-    the defaults; otherwise postgres:15, `spheroseg` and `schema_migrations`.
-
-    Example: rollback migration check packages/backend/migrations --rollbacks scripts/rollback
-
-    Exit codes: 0 all can be taken back, 20 at least one cannot, 50 rows of --data could not be loaded or the
-    scratch server failed, 2 wrong usage.
+    Each script runs in one transaction that commits only if exactly what the migration made is gone again and no
+    other value has changed. What would be lost by it goes to an attic; `rollback migration forward` brings it back.
     """
-    speaker, started = Speaker(as_json), time.monotonic()
-    there = _deployment(directory)
-    found = find(folder, rollbacks)
-    files = [_file(one) for one in (*([schema] if schema else []), *(data or []))]
-    name = _database(database or (there.settings.database.name if there else "spheroseg"))
-    table = _history(history or (there.settings.database.history if there else "schema_migrations"))
-    with (
-        _inconclusive(),
-        scratch(Engine(directory.resolve()), image or _image(there)) as server,
-        Bench.opened(server, name, table, seconds) as bench,
-    ):
-        checker = Checker(bench, found, folder, files[0] if schema else None, files[1 if schema else 0 :])
-        report = checker.run(lambda one: speaker.working(f"{one.migration.id} is judged"))
-    tell(speaker, report)
-    speaker.say(f"{len(report.checked)} migrations in {time.monotonic() - started:.1f} s")
-    speaker.document(outcome=_exit(report).name.lower(), exit=int(_exit(report)), **report.as_json())
-    if _exit(report):
-        raise typer.Exit(_exit(report))
+    named = versions or []
+    if bool(named) == bool(steps):
+        raise UsageError("Say which migrations, or how many with --steps.", "e.g. `rollback migration 012`")
+    deployment, speaker = Deployment.load(directory), Speaker(as_json, yes)
+
+    def surveyed(run: str) -> dict[str, Any]:
+        return procedure.survey(deployment, named, steps, run)
+
+    carry_out(Operations(deployment, speaker), speaker, procedure.NAME, surveyed, plan_only=plan)
 
 
-@contextmanager
-def _inconclusive() -> Iterator[None]:
-    """No deployment is touched, so whatever breaks here leaves nothing that would have to be put back."""
-    try:
-        yield
-    except Failed as stop:
-        raise Failed(stop.found, stop.next_step, exit_code=Exit.INCONCLUSIVE) from stop
-    except psycopg.Error as error:
-        told = " ".join(str(error).split())
-        raise Failed(f"The scratch PostgreSQL ended the check: {told}.", exit_code=Exit.INCONCLUSIVE) from error
+@migrations.command("forward")
+def forward(
+    version: Annotated[str, typer.Argument(help="A migration that was taken back: 012.")],
+    *,
+    plan: PlanOnly = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    directory: Directory = HERE,
+) -> None:
+    """Apply a migration that was taken back again, with the rows and values that the attic has kept of it."""
+    deployment, speaker = Deployment.load(directory), Speaker(as_json, yes)
 
+    def surveyed(run: str) -> dict[str, Any]:
+        return procedure.survey_forward(deployment, version, run)
 
-def _exit(report: Report) -> Exit:
-    if report.irreversible:
-        return Exit.REFUSED
-    return Exit.INCONCLUSIVE if report.unloaded else Exit.DONE
-
-
-def _deployment(directory: Path) -> Deployment | None:
-    return Deployment.load(directory) if (directory / settings.FILE).is_file() else None
-
-
-def _image(deployment: Deployment | None) -> str:
-    """What the database service of the deployment runs."""
-    if deployment is None:
-        return DEFAULT_IMAGE
-    service = deployment.settings.database.service
-    found = deployment.config(deployment.compose)["services"].get(service, {}).get("image")
-    if not found:
-        raise UsageError(f"The service `{service}` names no image.", "name one with --image")
-    return str(found)
-
-
-def _file(path: Path) -> Path:
-    if not path.is_file():
-        raise UsageError(f"There is no file {shown(path)}.", "name an SQL file")
-    return path
-
-
-def _database(name: str) -> str:
-    if name in RESERVED or not name or "\0" in name:
-        raise UsageError(f"`{name}` cannot be the name of the database.", "name it as the deployment does")
-    return name
-
-
-def _history(name: str) -> str:
-    if not _TABLE.fullmatch(name):
-        raise UsageError(f"`{name}` cannot be the name of the history.", "a table, e.g. schema_migrations")
-    return name if "." in name else f"public.{name}"
+    carry_out(Operations(deployment, speaker), speaker, procedure.FORWARD, surveyed, plan_only=plan)

@@ -1,13 +1,20 @@
-"""Options that mean the same in every command."""
+"""Options that mean the same in every command, and how every mutating procedure is carried out and told."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-__all__ = ["HERE", "AsJson", "Directory", "PlanOnly", "Yes"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rollback.console import Speaker
+    from rollback.operations import Operations
+
+__all__ = ["HERE", "AsJson", "Directory", "PlanOnly", "Yes", "carry_out", "report"]
 
 Directory = Annotated[
     Path, typer.Option("-C", "--directory", help="Checkout of the deployment: the folder with rollback.toml.")
@@ -18,3 +25,27 @@ AsJson = Annotated[
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 PlanOnly = Annotated[bool, typer.Option("--plan", help="Print what would change and why; touch nothing.")]
 HERE = Path()
+
+
+def carry_out(
+    operations: Operations,
+    speaker: Speaker,
+    procedure: str,
+    survey: Callable[[str], dict[str, Any]],
+    *,
+    plan_only: bool,
+) -> None:
+    """Plan a procedure, and unless only the plan is wanted ask, run and tell how it ended."""
+    if plan_only:
+        speaker.plan(operations.planned(survey, procedure))
+        return
+    started = time.monotonic()
+    done = operations.carry_out(survey, procedure, lambda found: speaker.confirm(lambda: speaker.tell_plan(found)))
+    report(speaker, done.run, done.summary, started)
+
+
+def report(speaker: Speaker, run: str, summary: str, started: float) -> None:
+    """The end of a run, for people and for machines."""
+    seconds = round(time.monotonic() - started, 3)
+    speaker.say(f"done in {seconds:.1f} s: {summary} (run {run})")
+    speaker.document(outcome="done", run=run, summary=summary, seconds=seconds, steps=speaker.steps)

@@ -7,33 +7,29 @@ import re
 from typing import TYPE_CHECKING
 
 from rollback.database.expectation import Migration
+from rollback.database.migrations.find import find
 from rollback.outcome import Refused
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from rollback.database.migrations.find import Migration as Found
     from rollback.deployment import Deployment
 
 __all__ = ["applied", "migrations", "to_take_back"]
 
-_NUMBERED = re.compile(r"^(\d+)_.+\.sql$")
-_DOWN = "_rollback"
+_VERSION = re.compile(r"\d+")
 
 
 def migrations(deployment: Deployment) -> list[Migration]:
     """All migrations, oldest first, each with its rollback script where there is one.
 
     Raises:
-        Refused: there is no folder, or two files share a number: which one was applied cannot be told.
+        UsageError: there is no such folder, or no migration in it.
+        Refused: two files share a number: which one was applied cannot be told.
     """
     table, root = deployment.settings.migrations, deployment.root
-    folder = root / table.folder
-    if not folder.is_dir():
-        raise Refused(
-            f"There is no folder {table.folder} with migrations.", "name it: [migrations] folder in rollback.toml"
-        )
-    found = [_read(path, [folder, folder / "rollback", root / table.rollbacks]) for path in sorted(folder.iterdir())]
-    known = [one for one in found if one is not None]
+    scripts = root / table.rollbacks
+    found = find(root / table.folder, scripts if scripts.is_dir() else None)
+    known = [_read(one) for one in found.migrations]
     versions = [one.version for one in known]
     twice = sorted({one for one in versions if versions.count(one) > 1})
     if twice:
@@ -41,13 +37,13 @@ def migrations(deployment: Deployment) -> list[Migration]:
     return known
 
 
-def _read(path: Path, places: list[Path]) -> Migration | None:
-    match = _NUMBERED.fullmatch(path.name)
-    if match is None or path.stem.endswith(_DOWN):
-        return None
-    scripts = [place / f"{path.stem}{_DOWN}.sql" for place in places]
-    down = next((one.read_text(encoding="utf-8-sig") for one in scripts if one.is_file()), "")
-    return Migration(match[1], path.name, path.read_text(encoding="utf-8-sig"), down)
+def _read(one: Found) -> Migration:
+    """As the history names it: by the digits that its file begins with."""
+    digits = _VERSION.search(one.path.name)
+    version = digits[0] if digits else one.path.stem
+    up = one.path.read_text(encoding="utf-8-sig")
+    down = one.rollback.read_text(encoding="utf-8-sig") if one.rollback else ""
+    return Migration(version, one.path.name, up, down, one.path, one.rollback)
 
 
 def applied(deployment: Deployment) -> list[Migration]:

@@ -16,6 +16,7 @@ from rollback.outcome import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
+    from pathlib import Path
 
     from rollback.database.server import Connection, Server
 
@@ -31,12 +32,16 @@ class Migration:
         name: of its file, for people.
         up: its SQL.
         down: the SQL that takes it back; empty where there is none.
+        path: its file.
+        script: the file that takes it back; None where there is none.
     """
 
     version: str
     name: str
     up: str
     down: str = ""
+    path: Path | None = None
+    script: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ what is lost by it goes to an attic and comes back with `rollback abort` or `rol
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
@@ -16,7 +16,7 @@ from rollback.database import attic, checkout, server
 from rollback.database.expectation import Made, Migration, made_by
 from rollback.database.fingerprint import Difference
 from rollback.database.scratch import scratch
-from rollback.database.script import Script
+from rollback.database.script import runnable
 from rollback.database.takeback import ADVISORY, TakeBack
 from rollback.documents.preflight import Preflight
 from rollback.outcome import NothingToDo, Refused
@@ -47,7 +47,8 @@ def survey(deployment: Deployment, versions: list[str], steps: int, run: str) ->
     if versions and known.issuperset(versions) and done.isdisjoint(versions):
         raise NothingToDo(f"Not applied: {', '.join(versions)}.")
     chosen = checkout.to_take_back(there, versions, steps)
-    _read_scripts(chosen)
+    for one in chosen:
+        _script(one)
     made = _expected(deployment, there, chosen)
     return {
         "run": run,
@@ -57,13 +58,15 @@ def survey(deployment: Deployment, versions: list[str], steps: int, run: str) ->
     }
 
 
-def _read_scripts(chosen: list[Migration]) -> None:
-    found = [f"{one.name}: {danger}" for one in chosen for danger in Script(one.name, one.down).dangers()]
-    if found:
-        raise Refused(
-            f"The rollback script holds what no proof can make good: {'; '.join(found)}.",
-            "write the script so that each object and row is named",
-        )
+def _script(one: Migration) -> str:
+    """The SQL that takes it back.
+
+    Raises:
+        Refused: it holds what no proof can make good.
+    """
+    if one.path is None or one.script is None:
+        raise Refused(f"{one.name} has no rollback script.", "write one, or restore the database")
+    return runnable(one.path, one.script)
 
 
 def _expected(deployment: Deployment, there: list[Migration], chosen: list[Migration]) -> dict[str, Made]:
@@ -205,9 +208,8 @@ class _Procedure:
         return Reading((one.version in there) is applied, f"the database is at {there[-1] if there else 'none'}")
 
     def _act(self, one: Migration) -> None:
-        down = Script(one.name, one.down).runnable()
         with self._taking_back() as work:
-            work.back(Migration(one.version, one.name, one.up, down), self._made(one))
+            work.back(replace(one, down=_script(one)), self._made(one))
 
     def _undo(self, one: Migration) -> None:
         """Only what was committed has to come back; a transaction that was cut off has left nothing."""
