@@ -104,7 +104,7 @@ def test_a_good_folder_ends_with_0(tmp_path: Path) -> None:
     done = command(str(tmp_path), "--image", IMAGE, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "2 of 2 can be taken back" in done.stdout
-    assert re.search(r"002_one +yes +found +yes +yes +yes +3 +yes +1", done.stdout)
+    assert re.search(r"002_one +yes +found +yes +yes +yes +3 +yes", done.stdout)
 
 
 def test_an_interrupted_check_leaves_no_server(tmp_path: Path) -> None:
@@ -206,6 +206,24 @@ def test_the_statement_that_fails_is_named_and_the_next_are_judged(judge: Callab
     assert "parents.name" in failure.hint
     assert good.reversible
     assert "judged without 002_bad, which did not apply" in good.notes
+
+
+FAILING = {
+    "rows of COPY": ("CREATE TABLE x (a int);\nCOPY x FROM stdin;\n1\none\n\\.\n", 2, "22P02"),
+    "at COMMIT": (
+        "CREATE TABLE x (a int UNIQUE DEFERRABLE INITIALLY DEFERRED);\nINSERT INTO x VALUES (1), (1);", 2, "23505"),
+    "nobody can parse it": ("SELECT 1;\n\nSELEC 2;", 3, "42601"),
+    "inside of a DO block": ("DO $$ BEGIN RAISE EXCEPTION 'no'; END $$;", 1, "P0001"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "line", "sqlstate"), FAILING.values(), ids=FAILING)
+def test_wherever_it_fails_it_is_told(judge: Callable[..., Report], text: str, line: int, sqlstate: str) -> None:
+    """And nothing of the file stays: the next finds the schema as it was."""
+    report = judge({"001_x.sql": text, "002_y.sql": "CREATE TABLE x (a int);"})
+    failure = report.checked[0].failures["up"]
+    assert (failure.line, failure.sqlstate) == (line, sqlstate)
+    assert last(report).applies
 
 
 def test_migrations_that_share_a_number_are_both_judged(judge: Callable[..., Report]) -> None:
