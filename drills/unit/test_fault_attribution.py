@@ -92,6 +92,7 @@ def test_a_kept_connection_that_ends_is_the_dead_releases_only_while_it_alone_se
     """Nginx hangs up after it answered for the dead release: explained, but a reload hangs up as well."""
     assert ALL["crash"].explains(asked(cls="post", path="write"))
     assert not ALL["crash"].owns(asked(cls="post", path="write"))
+    assert not ALL["crash"].explains(asked(cls="post", path="write", done=20.3))
 
 
 def test_the_slow_release_answers_for_users_who_gave_up_and_not_for_cut_connections() -> None:
