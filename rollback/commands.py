@@ -94,6 +94,11 @@ def execute(container: str, command: Sequence[str], *, stdin: bool = False) -> A
     return ["docker", "exec", *(["-i"] if stdin else []), container, *command]
 
 
+def copy_out(container: str, path: str) -> Argv:
+    """What lies in a folder of a container, as a tar on standard output; nothing is run in it."""
+    return ["docker", "cp", f"{container}:{path.rstrip('/')}/.", "-"]
+
+
 def logs(container: str, *, tail: int | None = None, since: str | None = None) -> Argv:
     """The log of a container, with the engine's time stamps."""
     argv = ["docker", "logs", "--timestamps"]
@@ -149,26 +154,26 @@ def program(  # noqa: PLR0913 -- the words of one long command
     words: Sequence[str],
     *,
     image: str,
-    container: str,
+    network: str,
     name: str,
     label: str,
     mount: str | None,
     user: str,
     hidden: Sequence[str],
 ) -> Argv:
-    """One of an image's programs in the network of a running container; what it needs to know is in the environment.
+    """One of an image's programs in a container of its own; what it needs to know is in the environment.
 
     Args:
         words: the program and its arguments.
         image: where it comes from.
-        container: whose network it shares.
+        network: `none`, or `container:ID` to share that of a running one.
         name: of its own container, which is removed when it ends.
         label: by which what a kill has left is found.
         mount: a bind mount, in docker's words.
         user: numeric uid and gid.
         hidden: volumes of the image that the program does not need.
     """
-    argv = ["docker", "run", "--rm", "--name", name, "--label", label, "--network", f"container:{container}"]
+    argv = ["docker", "run", "--rm", "--name", name, "--label", label, "--network", network]
     argv += ["--user", user, "--env", "PGHOST", "--env", "PGUSER", "--env", "PGPASSWORD", "--entrypoint", words[0]]
     for volume in hidden:
         argv += ["--mount", f"type=tmpfs,destination={volume}"]

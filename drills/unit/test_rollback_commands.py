@@ -95,7 +95,7 @@ TABLE = {
         commands.program(
             ["pg_dump", "-d", "a b"],
             image="i",
-            container="c1",
+            network="container:c1",
             name="n",
             label="l=1",
             mount="type=bind,source=/a b,target=/work",
@@ -113,6 +113,7 @@ TABLE = {
             "a b",
         ],
     ),
+    "copy out": (commands.copy_out("c1", "/data/uploads/"), words("docker cp c1:/data/uploads/. -")),
     "stop": (commands.stop(["a", "b"], seconds=30), words("docker stop --time 30 a b")),
     "remove": (commands.remove(["a", "b"]), words("docker rm --force a b")),
     "restart": (commands.restart_always("a"), words("docker update --restart unless-stopped a")),

@@ -107,13 +107,19 @@ def qualified(connection: Connection) -> Iterator[None]:
             connection.execute("SELECT set_config('search_path', %s, false)", row)
 
 
-def strict(server: Server, database: str) -> str:
+def strict(server: Server, database: str, *, snapshot: str | None = None) -> str:
     """SHA-256 of what pg_dump makes of the schema; equal only where the order of columns is equal as well.
+
+    Args:
+        server: where it is.
+        database: which.
+        snapshot: an exported one to read it in.
 
     Raises:
         CommandFailed: pg_dump ended with an error.
     """
     argv = ["pg_dump", "--schema-only", "--dbname", database]
+    argv += ["--snapshot", snapshot] if snapshot else []
     result = server.run(argv)
     if result.code != 0:
         raise CommandFailed(f"pg_dump of the schema of {database} ended with {result.code}: {result.err.strip()}")

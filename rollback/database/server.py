@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rollback.deployment import Deployment
     from rollback.engine import Engine, Result
 
-__all__ = ["WORK", "Connection", "Server", "of_container", "of_deployment"]
+__all__ = ["WORK", "Connection", "Server", "of_container", "of_deployment", "run_alone"]
 
 #: Where a program finds the folder that it was given.
 WORK = "/work"
@@ -90,18 +90,27 @@ class Server:
 
         It runs as the operator, in the server's network, with the server's own version; nothing of it stays.
         """
-        command = commands.program(
-            argv,
-            image=self.image,
-            container=self.container,
-            name=disposable.name("tool"),
-            label=disposable.label(),
-            mount=None if folder is None else bind(folder, WORK),
-            user=f"{os.getuid()}:{os.getgid()}",
-            hidden=disposable.volumes(self.engine, self.image),
-        )
+        command = _program(self.engine, self.image, argv, f"container:{self.container}", folder)
         env = {"PGHOST": "127.0.0.1", "PGUSER": self.user, "PGPASSWORD": self.password}
         return self.engine.run(command, env=env, seconds=seconds)
+
+
+def run_alone(engine: Engine, image: str, argv: Sequence[str], *, folder: Path, seconds: float = 3600) -> Result:
+    """Run one of PostgreSQL's programs that needs no server and no network; `folder` of this host is its /work."""
+    return engine.run(_program(engine, image, argv, "none", folder), seconds=seconds)
+
+
+def _program(engine: Engine, image: str, argv: Sequence[str], network: str, folder: Path | None) -> commands.Argv:
+    return commands.program(
+        argv,
+        image=image,
+        network=network,
+        name=disposable.name("tool"),
+        label=disposable.label(),
+        mount=None if folder is None else bind(folder, WORK),
+        user=f"{os.getuid()}:{os.getgid()}",
+        hidden=disposable.volumes(engine, image),
+    )
 
 
 def bind(source: Path, target: str) -> str:

@@ -1,0 +1,60 @@
+"""Putting a backup into an empty server: roles, the database with its grants and settings, its schema and rows."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from rollback.database.backup.take import GLOBALS
+from rollback.database.scratch import USER
+from rollback.engine import CommandFailed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rollback.database.server import Server
+
+__all__ = ["amcheck", "restore"]
+
+#: The scratch server has its own superuser, no other disks, and a psql that may not know newer commands.
+_NOT_HERE = re.compile(
+    rf"^(?:(?:CREATE|ALTER) ROLE {USER}(?: WITH [^;]*)?;|(?:CREATE|ALTER) TABLESPACE [^;]*;"
+    r"|(?:GRANT|REVOKE) [^;]* ON TABLESPACE [^;]*;|\\(?:un)?restrict .*)$\n?",
+    re.MULTILINE,
+)
+_RESTORE = ["pg_restore", "-Fd", "-j2", "--exit-on-error", "--no-tablespaces", "--create", "--clean", "--if-exists"]
+
+
+def restore(server: Server, folder: Path) -> None:
+    """Restore into a scratch server; the first error ends it.
+
+    Raises:
+        CommandFailed: with PostgreSQL's message.
+    """
+    roles = _NOT_HERE.sub("", (folder / GLOBALS).read_text(encoding="utf-8"))
+    if roles.strip():
+        try:
+            with server.connect("postgres") as connection:
+                connection.execute(roles.encode())
+        except psycopg.Error as error:
+            # the statement may hold a password hash: only PostgreSQL's own first line is told
+            raise CommandFailed(f"the roles cannot be restored: {error.diag.message_primary}") from None
+    _ask(server, [*_RESTORE, "-d", "template1", "/work/dump"], folder)
+
+
+def amcheck(server: Server, database: str) -> None:
+    """Every row is in every index, and every index in order.
+
+    Raises:
+        CommandFailed: with the first finding.
+    """
+    # without --install-missing it checks nothing
+    _ask(server, ["pg_amcheck", "--install-missing", "--heapallindexed", "--database", database], None)
+
+
+def _ask(server: Server, argv: list[str], folder: Path | None) -> None:
+    result = server.run(argv, folder=folder, seconds=24 * 3600)
+    if result.code != 0:
+        raise CommandFailed(f"{argv[0]} ended with {result.code}: {(result.err or result.out).strip()}")
