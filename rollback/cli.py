@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from rollback import __version__, lock
+from rollback.commandline.backup import app as backups
 from rollback.commandline.migration import migrations
 from rollback.commandline.options import HERE, AsJson, Directory, PlanOnly, Yes, carry_out, report
 from rollback.console import Speaker
@@ -39,6 +40,7 @@ app = typer.Typer(
 releases = typer.Typer(no_args_is_help=True, help="Record releases that are seen to work, and see what is there.")
 app.add_typer(releases, name="release")
 app.add_typer(migrations, name="migration")
+app.add_typer(backups, name="backup")
 
 
 @app.command()

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["FILE", "Service", "Settings", "load"]
 
 FILE = "rollback.toml"
+_COLUMN = r"^[A-Za-z_][A-Za-z0-9_]*$"
+_QUALIFIED = r"^[A-Za-z_][A-Za-z0-9_.]*$"
 
 
 class _Table(BaseModel):
@@ -66,7 +68,46 @@ class DatabaseTable(_Table):
     service: str
     name: str
     user: str = "postgres"
-    history: str = Field(default="schema_migrations", pattern=r"^[A-Za-z_][A-Za-z0-9_.]*$")
+    history: str = Field(default="schema_migrations", pattern=_QUALIFIED)
+
+
+class UploadsTable(_Table):
+    """[backup.uploads]: where uploaded files lie, and which column of which table names them.
+
+    Attributes:
+        sha256: column with the hash of the content; empty where there is none.
+    """
+
+    service: str = "backend"
+    path: str = Field(default="/data/uploads", pattern=r"^/")
+    table: str = Field(default="public.images", pattern=_QUALIFIED)
+    name: str = Field(default="storage_name", pattern=_COLUMN)
+    sha256: str = Field(default="sha256", pattern=rf"{_COLUMN}|^$")
+
+
+class BackupTable(_Table):
+    """[backup]: where backups lie, for whom they are sealed, and how long they stay.
+
+    Attributes:
+        folder: inside the checkout or absolute; best on another disk than the database.
+        signing_key: the private key, 0600, made by the first backup; the public one lies beside it as *.pub.
+        recipients: age public keys.
+        identity_file: file of the age private keys, 0600; best not on this host.
+        keep_daily: so many of the newest days with backups keep one; weekly and monthly alike.
+        keep_verified: so many proven ones stay whatever the other figures say.
+        max_age_hours: the newest proven one should be no older.
+    """
+
+    folder: str = ".rollback/backups"
+    signing_key: str = ".rollback/signing.key"
+    recipients: list[str] = []
+    identity_file: str | None = None
+    keep_daily: int = Field(default=7, ge=0, le=3660)
+    keep_weekly: int = Field(default=5, ge=0, le=520)
+    keep_monthly: int = Field(default=12, ge=0, le=1200)
+    keep_verified: int = Field(default=3, ge=1, le=1000)
+    max_age_hours: float = Field(default=26, gt=0)
+    uploads: UploadsTable = UploadsTable()
 
 
 class MigrationsTable(_Table):
@@ -136,6 +177,7 @@ class Settings(_Table):
     compose: ComposeTable = ComposeTable()
     edge: EdgeTable
     database: DatabaseTable
+    backup: BackupTable = BackupTable()
     services: dict[str, Service] = Field(min_length=1)
     migrations: MigrationsTable = MigrationsTable()
     parts: PartsTable = PartsTable()

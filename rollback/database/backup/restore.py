@@ -20,8 +20,8 @@ __all__ = ["amcheck", "restore"]
 
 #: The scratch server has its own superuser, no other disks, and a psql that may not know newer commands.
 _NOT_HERE = re.compile(
-    rf"^(?:(?:CREATE|ALTER) ROLE {USER}(?: WITH [^;]*)?;|(?:CREATE|ALTER) TABLESPACE [^;]*;"
-    r"|(?:GRANT|REVOKE) [^;]* ON TABLESPACE [^;]*;|\\(?:un)?restrict .*)$\n?",
+    rb"^(?:(?:CREATE|ALTER) ROLE %b(?: WITH [^;]*)?;|(?:CREATE|ALTER) TABLESPACE [^;]*;"
+    rb"|(?:GRANT|REVOKE) [^;]* ON TABLESPACE [^;]*;|\\(?:un)?restrict .*)$\n?" % USER.encode(),
     re.MULTILINE,
 )
 _RESTORE = ["pg_restore", "-Fd", "-j2", "--exit-on-error", "--no-tablespaces", "--create", "--clean", "--if-exists"]
@@ -33,11 +33,13 @@ def restore(server: Server, folder: Path) -> None:
     Raises:
         CommandFailed: with PostgreSQL's message.
     """
-    roles = _NOT_HERE.sub("", (folder / GLOBALS).read_text(encoding="utf-8"))
+    roles = _NOT_HERE.sub(b"", (folder / GLOBALS).read_bytes())
+    if b"\0" in roles:
+        raise CommandFailed(f"{GLOBALS} is not what pg_dumpall writes")
     if roles.strip():
         try:
             with server.connect("postgres") as connection:
-                connection.execute(roles.encode())
+                connection.execute(roles)
         except psycopg.Error as error:
             # the statement may hold a password hash: only PostgreSQL's own first line is told
             raise CommandFailed(f"the roles cannot be restored: {error.diag.message_primary}") from None

@@ -108,8 +108,20 @@ class Backup:
         body = {**said, "backup": self.id, "manifest": digest(self.raw())}
         write(self.folder / name, self.keys.sign(kind, body))
 
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """While it lasts nobody deletes it."""
+        with _using(self.folder):
+            yield
+
     def remove(self) -> None:
-        """Delete it, the manifest first: killed in the middle, what is left is not a backup."""
+        """Delete it, the manifest first: killed in the middle, what is left is not a backup.
+
+        Raises:
+            Refused: somebody verifies or restores it now.
+        """
+        if _in_use(self.folder):
+            raise Refused(f"Backup {self.id} is in use.", "repeat it when that has ended")
         (self.folder / NAME).unlink(missing_ok=True)
         sync_folder(self.folder)
         shutil.rmtree(self.folder)
@@ -162,13 +174,19 @@ class Shelf:
     @contextmanager
     def workroom(self) -> Iterator[Path]:
         """A private folder on the shelf's own disk, gone with the block; after a kill, with the next sweep."""
-        with tempfile.TemporaryDirectory(prefix=_ROOM, dir=self.folder, ignore_cleanup_errors=True) as folder:
-            handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_SH)
-                yield self.folder / folder
-            finally:
-                os.close(handle)
+        made = tempfile.TemporaryDirectory(prefix=_ROOM, dir=self.folder, ignore_cleanup_errors=True)
+        with made as folder, _using(self.folder / folder):
+            yield self.folder / folder
+
+
+@contextmanager
+def _using(folder: Path) -> Iterator[None]:
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _in_use(room: Path) -> bool:

@@ -109,7 +109,7 @@ class Keys:
         try:
             found = json.loads(raw)
             body, signature = found["body"], bytes.fromhex(found["signature"])
-            exact = _envelope(kind, body, found["signature"]) == raw
+            exact = _envelope(kind, body, signature.hex()) == raw
         except (ValueError, KeyError, TypeError, RecursionError):
             raise Untrue("it is not a signed statement") from None
         if not exact or not isinstance(body, dict):

@@ -187,7 +187,9 @@ def _all_done(*waited: Future[Any]) -> bool:
 def _dump(server: Server, database: str, room: Path, snapshot: str) -> None:
     result = server.run([*_DUMP, "--snapshot", snapshot, "--dbname", database], folder=room, seconds=24 * 3600)
     if result.code != 0:
-        raise CommandFailed(f"pg_dump ended with {result.code}: {result.err.strip()}")
+        raise CommandFailed(
+            f"pg_dump ended with {result.code}: {result.err.strip()}", "let changes of the schema end, then repeat it"
+        )
 
 
 def _globals(server: Server, room: Path) -> None:
