@@ -81,7 +81,10 @@ def kept(engine: Engine, source: Source, room: Path) -> dict[str, str]:
     result = engine.save(argv, room / TAR, seconds=24 * 3600)
     if result.code != 0:
         raise Failed(f"The uploads in {source.path} cannot be read: {result.err.strip()}.", "see [backup.uploads]")
-    found = described(room / TAR)
+    try:
+        found = described(room / TAR)
+    except Untrue as why:
+        raise Failed(f"The uploads in {source.path} came out broken: {why}.", "repeat it") from None
     lines = "".join(f"{value}  {name}\n" for name, value in sorted(found.items()))
     (room / HASHES).write_text(lines, encoding="utf-8", errors="surrogateescape")
     return found
@@ -112,7 +115,7 @@ def described(tar: Path) -> dict[str, str]:
 
 def _ended(archive: tarfile.TarFile) -> bool:
     file: Any = archive.fileobj
-    file.seek(archive.offset - tarfile.BLOCKSIZE if archive.offset else 0)
+    file.seek(archive.offset)
     rest = file.read()
     return len(rest) >= tarfile.BLOCKSIZE and not rest.strip(b"\0")
 
