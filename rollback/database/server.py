@@ -28,6 +28,7 @@ __all__ = ["WORK", "Connection", "Server", "of_container", "of_deployment", "run
 #: Where a program finds the folder that it was given.
 WORK = "/work"
 CONNECT_SECONDS = 30
+_OF_DOCKER = (125, 126, 127)
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
@@ -111,6 +112,16 @@ def _program(engine: Engine, image: str, argv: Sequence[str], network: str, fold
         user=f"{os.getuid()}:{os.getgid()}",
         hidden=disposable.volumes(engine, image),
     )
+
+
+def ended(result: Result, program: str) -> None:
+    """Say that a program was run at all: docker keeps some exit codes for itself.
+
+    Raises:
+        Failed: it was not; that says nothing about what it was to look at.
+    """
+    if result.code in _OF_DOCKER:
+        raise Failed(f"{program} could not be run: {result.err.strip()}.", "is the engine well, and the image here?")
 
 
 def bind(source: Path, target: str) -> str:

@@ -20,7 +20,7 @@ from rollback.database.backup.shelf import Backup, Shelf, patiently
 from rollback.database.backup.signing import Keys, Untrue, digest
 from rollback.database.backup.take import Order, take
 from rollback.database.backup.verify import Unproven, Verifier
-from rollback.outcome import Refused
+from rollback.outcome import Exit, Failed, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,6 +92,9 @@ class Desk:
             except Unproven as no:
                 self._record(backup, proven=False, rung=no.rung, reason=no.reason)
                 raise
+            except Failed as stop:
+                # nothing was learnt of the backup, so nothing is written down about it
+                raise Failed(stop.found, stop.next_step, exit_code=Exit.INCONCLUSIVE) from stop
             seconds = round(sum(one.seconds for one in climb.rungs), 3)
             if not (quick and backup.proven()):  # a quick look does not take back what a restore has shown
                 self._record(backup, proven=not quick, rung=climb.rungs[-1].name, seconds=seconds)
@@ -191,7 +194,7 @@ class Desk:
         """What the lead should know of the shelf."""
         table, now = self.deployment.settings.backup, datetime.now(UTC)
         proven = [one for one in self.items() if one.verified and not one.doubt and one.at <= now]
-        found = []
+        found = [f"{name} has no manifest: it is not a backup, and nothing deletes it" for name in self.shelf.strays()]
         if not any(now - one.at <= timedelta(hours=table.max_age_hours) for one in proven):
             found.append(f"no proven backup is younger than {table.max_age_hours:g} h (max_age_hours)")
         return found

@@ -9,6 +9,7 @@ import psycopg
 
 from rollback.database.backup.take import GLOBALS
 from rollback.database.scratch import USER
+from rollback.database.server import ended
 from rollback.engine import CommandFailed
 
 if TYPE_CHECKING:
@@ -58,5 +59,6 @@ def amcheck(server: Server, database: str) -> None:
 
 def _ask(server: Server, argv: list[str], folder: Path | None) -> None:
     result = server.run(argv, folder=folder, seconds=24 * 3600)
+    ended(result, argv[0])
     if result.code != 0:
         raise CommandFailed(f"{argv[0]} ended with {result.code}: {(result.err or result.out).strip()}")

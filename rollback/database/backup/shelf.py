@@ -115,16 +115,17 @@ class Backup:
             yield
 
     def remove(self) -> None:
-        """Delete it, the manifest first: killed in the middle, what is left is not a backup.
+        """Delete it, its name first: killed in the middle, what is left is not a backup, and is swept.
 
         Raises:
             Refused: somebody verifies or restores it now.
         """
         if _in_use(self.folder):
             raise Refused(f"Backup {self.id} is in use.", "repeat it when that has ended")
-        (self.folder / NAME).unlink(missing_ok=True)
-        sync_folder(self.folder)
-        shutil.rmtree(self.folder)
+        doomed = self.folder.with_name(f"{_ROOM}{self.id}")
+        self.folder.rename(doomed)
+        sync_folder(doomed.parent)
+        shutil.rmtree(doomed)
 
 
 @dataclass(frozen=True)
@@ -165,10 +166,15 @@ class Shelf:
             self._sweep()
             yield
 
+    def strays(self) -> list[str]:
+        """Folders with the name of a backup and without a manifest: nobody believes them, and nobody deletes them."""
+        there = self.folder.iterdir() if self.folder.is_dir() else ()
+        return sorted(one.name for one in there if ID.fullmatch(one.name) and not (one / NAME).exists())
+
     def _sweep(self) -> None:
+        """Only workrooms: a dump that has lost its manifest may be the last one there is."""
         for one in self.folder.iterdir():
-            half = ID.fullmatch(one.name) and not (one / NAME).exists()
-            if one.is_dir() and (half or (one.name.startswith(_ROOM) and not _in_use(one))):
+            if one.is_dir() and one.name.startswith(_ROOM) and not _in_use(one):
                 shutil.rmtree(one)
 
     @contextmanager

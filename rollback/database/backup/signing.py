@@ -70,20 +70,23 @@ class Keys:
         """Itself, after a first key was made where there is none.
 
         Raises:
-            Refused: one half is gone: a new pair would make every backup so far unprovable without a word.
+            Refused: the private half is gone: a new pair would make every backup so far unprovable without a word.
         """
-        here = self.path.exists(), self.public_path.exists()
-        if here == (False, False):
-            self._make()
-        elif here != (True, True):
-            gone = self.path if here[1] else self.public_path
-            raise Refused(f"The half {gone} of the signing key is gone.", "put it back from where it is kept")
+        if not self.path.exists() and self.public_path.exists():
+            raise Refused(f"The half {self.path} of the signing key is gone.", "put it back from where it is kept")
+        if not self.path.exists():
+            _write(self.path, Ed25519PrivateKey.generate().private_bytes_raw().hex())
+        if not self.public_path.exists():
+            # a kill between the two halves; the private one knows the other
+            _write(self.public_path, self._private().public_key().public_bytes_raw().hex())
         return self
 
-    def _make(self) -> None:
-        key = Ed25519PrivateKey.generate()
-        _write(self.public_path, key.public_key().public_bytes_raw().hex())
-        _write(self.path, key.private_bytes_raw().hex())
+    def _private(self) -> Ed25519PrivateKey:
+        raw = private_file(self.path, "The signing key")
+        try:
+            return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(raw.decode("ascii").strip()))
+        except ValueError:
+            raise Failed(f"{self.path} holds no Ed25519 key.", "put it back from where it is kept") from None
 
     def sign(self, kind: str, body: dict[str, Any]) -> bytes:
         """A statement of a kind ("manifest", "verification" ...): one text, one signature.
@@ -91,12 +94,7 @@ class Keys:
         Raises:
             Refused: the key is not there, or readable by others.
         """
-        raw = private_file(self.path, "The signing key")
-        try:
-            key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(raw.decode("ascii").strip()))
-        except ValueError:
-            raise Failed(f"{self.path} holds no Ed25519 key.", "put it back from where it is kept") from None
-        signature = key.sign(_signed(kind, body)).hex()
+        signature = self._private().sign(_signed(kind, body)).hex()
         return _envelope(kind, body, signature)
 
     def read(self, kind: str, raw: bytes) -> dict[str, Any]:

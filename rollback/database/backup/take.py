@@ -46,6 +46,10 @@ READ = ["pg_restore", "-f", "/dev/null", "/work/dump"]
 _DUMP = ["pg_dump", "-Fd", "-j2", "-Z1", "-f", "/work/dump"]
 _VERSION = re.compile(r"(\d+)(?:\.(\d+))?")
 _LOCK_TIMEOUT = "10s"
+#: A materialized view cannot be locked; what it was made from is.
+_LOCKED = """
+    SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"""
 _LOOK_SECONDS = 0.2
 
 
@@ -149,7 +153,7 @@ def _snapshot(server: Server, database: str) -> Iterator[tuple[Connection, str]]
     The locks come before the snapshot: a TRUNCATE between the two would empty a table for it.
     """
     with server.connect(database) as connection:
-        tables = [name.partition(".")[::2] for name in contents.columns(connection)]
+        tables: list[Any] = connection.execute(_LOCKED).fetchall()
         connection.rollback()
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(_LOCK_TIMEOUT))

@@ -14,6 +14,7 @@ Nothing outside of a private workroom and a scratch server is touched.
 
 from __future__ import annotations
 
+import errno
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -24,9 +25,9 @@ from rollback.database.backup.shelf import BESIDE
 from rollback.database.backup.signing import Untrue, digest
 from rollback.database.backup.take import READ
 from rollback.database.scratch import USER, scratch
-from rollback.database.server import run_alone
+from rollback.database.server import ended, run_alone
 from rollback.engine import CommandFailed
-from rollback.outcome import Refused
+from rollback.outcome import Failed, Refused
 from rollback.parts.files import sha256
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 __all__ = ["Climb", "Rung", "Unproven", "Verifier"]
 
 _SHOWN = 3
+#: What says nothing about the backup.
+_OF_THE_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,8 @@ class Climb:
         except (Untrue, CommandFailed) as error:
             raise Unproven(self.backup, name, str(error).rstrip(".")) from error
         except OSError as error:
+            if error.errno in _OF_THE_MACHINE:
+                raise Failed(f"The rung `{name}` could not be climbed: {error.strerror}.", "make room") from error
             raise Unproven(self.backup, name, f"{error.filename or 'a file'}: {error.strerror}") from error
         done = Rung(name, round(time.monotonic() - started, 3), "; ".join(seen))
         self.rungs.append(done)
@@ -180,7 +185,7 @@ class Verifier:
 
     def _open(self, backup: Backup, manifest: Manifest, folder: Path) -> str:
         if self.identity is None:
-            raise Untrue("it is encrypted and `identity_file` of [backup] names no private key")
+            raise Refused(f"{backup.id} is sealed and `identity_file` of [backup] names no private key.", "name one")
         keys = seal.identities(self.identity)
         (folder / "dump").mkdir(mode=0o700)
         for name, file in manifest.files.items():
@@ -195,6 +200,7 @@ class Verifier:
 
     def _read(self, folder: Path, manifest: Manifest) -> str:
         result = run_alone(self.engine, self.image or manifest.image, READ, folder=folder, seconds=24 * 3600)
+        ended(result, "pg_restore")
         if result.code != 0:
             raise Untrue(f"pg_restore cannot read it to its end: {result.err.strip() or result.code}")
         if manifest.uploads is None:
