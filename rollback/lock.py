@@ -82,6 +82,8 @@ def held(path: Path, what: str, *, patience: float = ORPHAN_SECONDS) -> Iterator
     finally:
         if handle in _handles:
             _handles.remove(handle)
+            # an orderly end is one for everybody: a child that stays (a kept ssh connection) holds nothing
+            fcntl.flock(handle, fcntl.LOCK_UN)
         os.close(handle)
 
 

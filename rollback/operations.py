@@ -101,6 +101,10 @@ class Operations:
         except (Refused, NothingToDo) as stop:
             self.journal.append(run, "stopped", procedure=procedure, reason=self.redactor()(stop.found))
             raise
+        except Failed as stop:
+            # nothing was begun, so nothing has to be put back
+            self.journal.append(run, "stopped", procedure=procedure, reason=self.redactor()(stop.found))
+            raise Refused(stop.found, stop.next_step) from stop
 
     def resume(self, confirm: Callable[[Plan], bool]) -> Plan:
         """Go on with the interrupted run."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import time
@@ -110,7 +111,15 @@ def test_programs_write_into_any_folder(server: Server, tmp_path: Path) -> None:
 def test_what_a_killed_command_left_is_swept_and_the_living_are_not(server: Server) -> None:
     """A scratch server goes with its owner: the next command removes it."""
     name = disposable.name("test")
-    argv = ["docker", "run", "-d", "--name", name, "--label", f"{disposable.LABEL}=1.another-boot"]
+    argv = [
+        "docker",
+        "run",
+        "-d",
+        "--name",
+        name,
+        "--label",
+        f"{disposable.LABEL}=1/pid:[1]/{socket.gethostname()}/another-boot",
+    ]
     server.engine.ask([*argv, "--entrypoint", "sleep", IMAGE, "600"])
     disposable.sweep(server.engine)
     assert server.engine.run(["docker", "container", "inspect", name]).code != 0

@@ -32,8 +32,20 @@ def started(checkout: Path, *words: str, path: Path | None = None) -> subprocess
     argv = [sys.executable, "-m", "rollback", *words]
     pipe = subprocess.PIPE
     return subprocess.Popen(
-        argv, cwd=checkout, env=environment, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
+        argv,
+        cwd=checkout,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+        preexec_fn=_interruptible,  # noqa: PLW1509 -- one call into the kernel, before anything else of the child
     )
+
+
+def _interruptible() -> None:
+    """As from a terminal: what a shell starts in the background has SIGINT ignored, and its children too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def really(checkout: Path, *words: str) -> Said:

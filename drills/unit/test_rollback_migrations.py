@@ -114,6 +114,19 @@ def test_what_would_be_lost_is_rows_of_new_tables_and_values_of_new_columns() ->
     assert MADE.columns() == {"public.users": ["seen"]}
 
 
+def test_partitions_are_told_apart() -> None:
+    """Parent and partition hold the same rows."""
+    made = Made(
+        (
+            Difference("relation public.p", None, "partitioned table owner x partition by RANGE (a)"),
+            Difference("relation public.p1", None, "table owner x partition FOR VALUES FROM (1) TO (2)"),
+            Difference("relation public.v", None, "view owner x as SELECT partition"),
+            Difference("relation public.t", None, "table owner x"),
+        )
+    )
+    assert made.partitioned() == ["public.p", "public.p1"]
+
+
 def test_what_was_there_before_and_is_touched_is_locked() -> None:
     """New relations need no lock; an index locks its table."""
     assert MADE.touched() == ["public.images", "public.users"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rollback.database.script import runnable
+from rollback.database.script import runnable, undoable
 from rollback.outcome import Refused
 
 if TYPE_CHECKING:
@@ -44,6 +44,12 @@ DANGERS = {
     "commit": ("COMMIT", "transaction control"),
     "copy from a file": ("COPY t FROM '/etc/passwd'", "file or program"),
     "system": ("ALTER SYSTEM SET fsync = off", "whole server"),
+    "timeout off": ("SET lock_timeout = 0", "no proof sees"),
+    "local setting": ("SET LOCAL search_path = x", "no proof sees"),
+    "role": ("DROP ROLE x", "no proof sees"),
+    "database setting": ("ALTER DATABASE x SET a.b = 'c'", "no proof sees"),
+    "do": ("DO $$ BEGIN NULL; END $$", "no proof sees"),
+    "sequence": ("SELECT setval('s', 1)", "no transaction takes it back"),
     "triggers off": ("ALTER TABLE u DISABLE TRIGGER ALL", "switched off"),
 }
 
@@ -96,3 +102,37 @@ def test_what_cannot_be_followed_is_refused_by_line(tmp_path: Path, text: str, s
 def test_an_empty_script_runs_nothing(tmp_path: Path) -> None:
     """Comments alone are no statement: the proof will say what was left behind."""
     assert ready(tmp_path, "-- nothing\n") == ""
+
+
+CHANGES = {
+    "update": ("UPDATE users SET status = 'done'", "rows of public.users"),
+    "update of more than its own": ("UPDATE u SET c = 1, d = 2", "rows of public.u"),
+    "delete": ("DELETE FROM users WHERE a = 1", "rows of public.users"),
+    "insert": ("INSERT INTO users VALUES (1)", "rows of public.users"),
+    "hidden": ("WITH x AS (UPDATE users SET a = 1 RETURNING *) SELECT * FROM x", "rows of public.users"),
+    "truncate": ("TRUNCATE users", "TRUNCATE"),
+    "transaction": ("BEGIN", "controls transactions"),
+    "do": ("DO $$ BEGIN NULL; END $$", "no proof sees"),
+}
+
+
+@pytest.mark.parametrize(("statement", "why"), CHANGES.values(), ids=CHANGES)
+def test_a_migration_that_changed_rows_of_others_cannot_be_taken_back(tmp_path: Path, statement: str, why: str) -> None:
+    """What the rows were is in no script: only a restore knows."""
+    path = tmp_path / "001_x.sql"
+    path.write_text(f"CREATE TABLE t (a int);\n{statement};\n", encoding="utf-8")
+    (told,) = undoable(path, {"public.t"}, {"public.u": ["c"]})
+    assert told.startswith("line 2: ")
+    assert why in told
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["INSERT INTO t VALUES (1)", "UPDATE t SET a = 2", "UPDATE u SET c = 1", "DELETE FROM public.t WHERE a = 1",
+     "CREATE TABLE x (id int DEFAULT nextval('s'))"],
+)  # fmt: skip
+def test_what_a_migration_puts_into_its_own_goes_with_it(tmp_path: Path, statement: str) -> None:
+    """Its own tables and its own columns."""
+    path = tmp_path / "001_x.sql"
+    path.write_text(f"{statement};\n", encoding="utf-8")
+    assert undoable(path, {"public.t"}, {"public.u": ["c"]}) == []

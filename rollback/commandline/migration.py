@@ -45,6 +45,7 @@ def back(  # noqa: PLR0913 -- the words of the command
     versions: Annotated[list[str] | None, typer.Argument(help="Applied migrations, newest first: 012 011.")] = None,
     *,
     steps: Annotated[int, typer.Option(min=0, help="How many, where none is named.")] = 0,
+    outage: Annotated[bool, typer.Option("--outage", help="Although what runs cannot work without it.")] = False,
     plan: PlanOnly = False,
     yes: Yes = False,
     as_json: AsJson = False,
@@ -53,7 +54,8 @@ def back(  # noqa: PLR0913 -- the words of the command
     """Take migrations back, newest first (the word `back` may be left out).
 
     Each script runs in one transaction that commits only if exactly what the migration made is gone again and no
-    other value has changed. What would be lost by it goes to an attic; `rollback migration forward` brings it back.
+    other row was written. What would be lost by it goes to an attic; `rollback migration forward` brings it back.
+    A migration that changed rows of others, or did something out of sight, is refused: only a restore undoes that.
     """
     named = versions or []
     if bool(named) == bool(steps):
@@ -61,7 +63,7 @@ def back(  # noqa: PLR0913 -- the words of the command
     deployment, speaker = Deployment.load(directory), Speaker(as_json, yes)
 
     def surveyed(run: str) -> dict[str, Any]:
-        return procedure.survey(deployment, named, steps, run)
+        return procedure.survey(deployment, named, steps, run, outage=outage)
 
     carry_out(Operations(deployment, speaker), speaker, procedure.NAME, surveyed, plan_only=plan)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from rollback.console import Speaker
     from rollback.operations import Operations
@@ -41,11 +41,13 @@ def carry_out(
         return
     started = time.monotonic()
     done = operations.carry_out(survey, procedure, lambda found: speaker.confirm(lambda: speaker.tell_plan(found)))
-    report(speaker, done.run, done.summary, started)
+    for note in done.notes:
+        speaker.say(f"note: {note}")
+    report(speaker, done.run, done.summary, started, notes=done.notes)
 
 
-def report(speaker: Speaker, run: str, summary: str, started: float) -> None:
+def report(speaker: Speaker, run: str, summary: str, started: float, notes: Sequence[str] = ()) -> None:
     """The end of a run, for people and for machines."""
     seconds = round(time.monotonic() - started, 3)
     speaker.say(f"done in {seconds:.1f} s: {summary} (run {run})")
-    speaker.document(outcome="done", run=run, summary=summary, seconds=seconds, steps=speaker.steps)
+    speaker.document(outcome="done", run=run, summary=summary, seconds=seconds, steps=speaker.steps, notes=notes)

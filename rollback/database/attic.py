@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
+from rollback.database import contents
 from rollback.outcome import Refused
 
 if TYPE_CHECKING:
     from rollback.database.expectation import Made
     from rollback.database.server import Connection
 
-__all__ = ["PREFIX", "bring_back", "keep", "kept", "schemas", "shelve_history"]
+__all__ = ["PREFIX", "bring_back", "drop", "keep", "kept", "own_sequences", "schemas", "shelve_history"]
 
 PREFIX = "rollback_attic_"
 _HISTORY = "migration_history"
@@ -26,10 +27,6 @@ _KEY = """
 _STORED = """
     SELECT attname::text, format_type(atttypid, atttypmod), atttypid >= 16384 FROM pg_attribute
     WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attname"""
-_OWNED = """
-    SELECT a.attname::text, pg_get_serial_sequence(%s, a.attname) FROM pg_attribute a
-    WHERE a.attrelid = %s::regclass AND a.attnum > 0 AND NOT a.attisdropped
-    AND pg_get_serial_sequence(%s, a.attname) IS NOT NULL"""
 
 
 def schemas(session: Connection) -> list[str]:
@@ -42,13 +39,22 @@ def keep(session: Connection, attic: str, made: Made) -> dict[str, int]:
     """Copy what will be lost; rows kept by table.
 
     A copy and no move: the script that takes back finds everything where it expects it.
+
+    Raises:
+        Refused: a table that gained a column has no primary key: its values could not be told to rows again.
     """
     session.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(attic)))
-    rows = {table: _copy(session, attic, table, _stored(session, table), []) for table in made.tables()}
+    rows = {table: _copy(session, attic, table, _stored(session, table)) for table in made.tables()}
     for table, lost in made.columns().items():
-        wanted = {*_key(session, table), *lost}
-        columns = [one for one in _stored(session, table) if one.name in wanted]
-        rows[table] = _copy(session, attic, table, columns, lost)
+        key = _key(session, table)
+        if not key:
+            raise Refused(
+                f"{table} has no primary key, and the migration added {', '.join(lost)} to it: the values could not be"
+                " brought back to their rows.",
+                "give it a key, or restore the database from before the migration",
+            )
+        columns = [one for one in _stored(session, table) if one.name in {*key, *lost}]
+        rows[table] = _copy(session, attic, table, columns)
     return rows
 
 
@@ -69,18 +75,15 @@ class _Column:
         return sql.SQL("{}::{}").format(name, sql.SQL(self.type)) if self.foreign else name
 
 
-def _copy(session: Connection, attic: str, table: str, columns: list[_Column], lost: list[str]) -> int:
-    """Of columns that are lost only rows that say something."""
-    said = [sql.SQL("{} IS NOT NULL").format(sql.Identifier(name)) for name in lost]
-    where = sql.SQL(" WHERE ") + sql.SQL(" OR ").join(said) if said else sql.SQL("")
+def _copy(session: Connection, attic: str, table: str, columns: list[_Column]) -> int:
+    """Every row, whatever it says: that a value was empty is a value too."""
     listed = sql.SQL(", ").join(one.kept() for one in columns)
-    command = sql.SQL("CREATE TABLE {} AS SELECT {} FROM {}{}")
-    done = session.execute(command.format(sql.Identifier(attic, table), listed, _relation(table), where))
-    return done.rowcount
+    command = sql.SQL("CREATE TABLE {} AS SELECT {} FROM {}")
+    return session.execute(command.format(sql.Identifier(attic, table), listed, _relation(table))).rowcount
 
 
 def shelve_history(session: Connection, attic: str, history: str, version: str, facts: dict[str, Any]) -> None:
-    """Keep the history's own row of the migration, and how the schema was."""
+    """Keep the history's own row of the migration, and how the schema and the sequences were."""
     table = sql.Identifier(attic, _HISTORY)
     command = sql.SQL("CREATE TABLE {} AS SELECT * FROM {} WHERE version = {}")
     session.execute(command.format(table, _relation(history), sql.Literal(version)))
@@ -98,47 +101,77 @@ def kept(session: Connection, version: str) -> tuple[str, dict[str, Any]] | None
     return None
 
 
-def bring_back(session: Connection, attic: str, made: Made, history: str) -> None:
-    """Fill what the migration made anew with what was kept, and drop the attic.
+def bring_back(session: Connection, attic: str, made: Made, history: str, sequences: dict[str, int | None]) -> None:
+    """Fill what the migration made anew with exactly what was kept.
 
-    Rows that have come since stay: a row whose key is there already is not replaced.
+    What the migration itself put into its own tables gives way: the attic knows what users made of it since. Triggers
+    rest meanwhile: nothing of this is a user's doing.
+
+    Raises:
+        Refused: what is there afterwards is not what was kept.
     """
+    session.execute("SET LOCAL session_replication_role = replica")
     for table in made.tables():
         _fill(session, attic, table)
-    for table, columns in made.columns().items():
-        _set(session, attic, table, columns)
+    for table, lost in made.columns().items():
+        _set(session, attic, table, lost)
+    for name, value in sequences.items():
+        if value is not None:
+            session.execute("SELECT setval(%s::regclass, %s)", (name, value))
     command = sql.SQL("INSERT INTO {} SELECT * FROM {} ON CONFLICT DO NOTHING")
     session.execute(command.format(_relation(history), sql.Identifier(attic, _HISTORY)))
+    session.execute("SET LOCAL session_replication_role = origin")
+
+
+def drop(session: Connection, attic: str) -> None:
+    """What was brought back need not be kept."""
     session.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(attic)))
 
 
 def _fill(session: Connection, attic: str, table: str) -> None:
+    session.execute(sql.SQL("DELETE FROM {}").format(_relation(table)))
     columns = _stored(session, table)
     names = sql.SQL(", ").join(sql.Identifier(one.name) for one in columns)
     values = sql.SQL(", ").join(one.back() for one in columns)
-    command = sql.SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {} AS kept ON CONFLICT DO NOTHING")
+    command = sql.SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {} AS kept")
     session.execute(command.format(_relation(table), names, values, sql.Identifier(attic, table)))
-    rows: list[Any] = session.execute(_OWNED, (table, table, table)).fetchall()
-    for column, sequence in rows:
-        ahead = sql.SQL("SELECT setval({}, max({})) FROM {} HAVING count(*) > 0")
-        session.execute(ahead.format(sql.Literal(sequence), sql.Identifier(column), _relation(table)))
+    _same(session, attic, table, columns, where=None)
 
 
 def _set(session: Connection, attic: str, table: str, lost: list[str]) -> None:
+    """Rows that have come since keep what the migration gave them."""
     key = _key(session, table)
-    if not key:
-        raise Refused(
-            f"{table} has no primary key: the values in {attic} cannot be told to its rows.", "bring them back by hand"
-        )
     columns = [one for one in _stored(session, table) if one.name in lost]
     values = [sql.SQL("{} = {}").format(sql.Identifier(one.name), one.back()) for one in columns]
-    same = [sql.SQL("now.{0} = kept.{0}").format(sql.Identifier(name)) for name in key]
+    same = sql.SQL(" AND ").join(sql.SQL("now.{0} = kept.{0}").format(sql.Identifier(name)) for name in key)
     command = sql.SQL("UPDATE {} AS now SET {} FROM {} AS kept WHERE {}")
-    joined = sql.SQL(", ").join(values), sql.SQL(" AND ").join(same)
-    session.execute(command.format(_relation(table), joined[0], sql.Identifier(attic, table), joined[1]))
+    joined = sql.SQL(", ").join(values)
+    session.execute(command.format(_relation(table), joined, sql.Identifier(attic, table), same))
+    _same(session, attic, table, [one for one in _stored(session, table) if one.name in {*key, *lost}], where=same)
 
 
-def _relation(table: str) -> sql.Composable:
+def _same(session: Connection, attic: str, table: str, columns: list[_Column], *, where: sql.Composable | None) -> None:
+    """Every kept row that still has its row is there as it was kept.
+
+    Raises:
+        Refused: one is not.
+    """
+    now = sql.SQL(", ").join(sql.SQL("now.{}::text").format(sql.Identifier(one.name)) for one in columns)
+    then = sql.SQL(", ").join(sql.SQL("kept.{}::text").format(sql.Identifier(one.name)) for one in columns)
+    ours, theirs = _relation(table), sql.Identifier(attic, table)
+    if where is None:
+        missing = sql.SQL("SELECT count(*) FROM (SELECT {} FROM {} now EXCEPT ALL SELECT {} FROM {} kept) one")
+        strange = sql.SQL("SELECT count(*) FROM (SELECT {} FROM {} kept EXCEPT ALL SELECT {} FROM {} now) one")
+        asked = [missing.format(now, ours, then, theirs), strange.format(then, theirs, now, ours)]
+    else:
+        differing = sql.SQL("SELECT count(*) FROM {} now JOIN {} kept ON {} WHERE ROW({}) IS DISTINCT FROM ROW({})")
+        asked = [differing.format(ours, theirs, where, now, then)]
+    wrong = sum(int(str((session.execute(one).fetchone() or (0,))[0])) for one in asked)
+    if wrong:
+        raise Refused(f"{wrong} rows of {table} would not come back as they were kept.", "the attic stays as it is")
+
+
+def _relation(table: str) -> sql.Identifier:
     return sql.Identifier(*table.split("."))
 
 
@@ -150,3 +183,9 @@ def _stored(session: Connection, table: str) -> list[_Column]:
     """Columns with values of their own; generated ones make themselves."""
     rows: list[Any] = session.execute(_STORED, (table,)).fetchall()
     return [_Column(*row) for row in rows]
+
+
+def own_sequences(session: Connection, made: Made) -> dict[str, int | None]:
+    """Where the sequences of the migration stand: their numbers are not given out twice."""
+    new = {one.name.removeprefix("sequence ") for one in made.differences if one.name.startswith("sequence ")}
+    return {name: value for name, value in contents.sequences(session).items() if name in new}

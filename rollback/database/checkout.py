@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rollback.database.expectation import Migration
 from rollback.database.migrations.find import find
+from rollback.database.script import plain
 from rollback.outcome import Refused
 
 if TYPE_CHECKING:
@@ -41,9 +42,8 @@ def _read(one: Found) -> Migration:
     """As the history names it: by the digits that its file begins with."""
     digits = _VERSION.search(one.path.name)
     version = digits[0] if digits else one.path.stem
-    up = one.path.read_text(encoding="utf-8-sig")
     down = one.rollback.read_text(encoding="utf-8-sig") if one.rollback else ""
-    return Migration(version, one.path.name, up, down, one.path, one.rollback)
+    return Migration(version, one.path.name, plain(one.path), down, one.path, one.rollback)
 
 
 def applied(deployment: Deployment) -> list[Migration]:
@@ -75,7 +75,7 @@ def applied(deployment: Deployment) -> list[Migration]:
 
 
 def _digest(one: Migration) -> str:
-    return hashlib.sha256(one.up.encode()).hexdigest()
+    return hashlib.sha256(one.path.read_bytes() if one.path else one.up.encode()).hexdigest()
 
 
 def _digests(deployment: Deployment) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import socket
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,8 +30,8 @@ def name(what: str) -> str:
 
 
 def label() -> str:
-    """The label that says whose it is: this process, in this boot of the host."""
-    return f"{LABEL}={os.getpid()}.{_boot()}"
+    """The label that says whose it is: this process, in its space of process numbers, host and boot."""
+    return f"{LABEL}={'/'.join((str(os.getpid()), *_here()))}"
 
 
 @contextmanager
@@ -63,11 +64,21 @@ def sweep(engine: Engine) -> None:
         engine.ask(commands.remove_with_volumes(dead))
 
 
-def _boot() -> str:
-    path = Path("/proc/sys/kernel/random/boot_id")
-    return path.read_text(encoding="ascii").strip() if path.exists() else "unknown"
+def _here() -> tuple[str, str, str]:
+    boot, space = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    return (
+        str(space.readlink()) if space.is_symlink() else "",
+        socket.gethostname(),
+        boot.read_text(encoding="ascii").strip() if boot.exists() else "",
+    )
 
 
 def _lives(owner: str) -> bool:
-    pid, _, boot = owner.partition(".")
-    return boot == _boot() and Path("/proc", pid).exists()
+    """Whether the owner may still be there; who cannot be seen from here may be."""
+    pid, space, host, boot = [*owner.split("/"), "", "", "", ""][:4]
+    ours = _here()
+    if host != ours[1]:
+        return True
+    if boot != ours[2]:
+        return False
+    return space != ours[0] or Path("/proc", pid).exists()

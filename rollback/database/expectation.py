@@ -1,7 +1,8 @@
 """What a migration made, seen in a scratch PostgreSQL: the difference that taking it back has to undo.
 
-The live database may have drifted (an index of the administrator's, other grants): what counts is not what its schema
-should be, but that exactly what the migration made is gone again and nothing else has changed.
+The live database may have drifted (an index of the administrator's, a table of somebody's): what counts is not what its
+schema should be, but that exactly what the migration made is gone again and nothing else has changed. An object that
+the migration changed must be in the live database as it left it: drift in that very object is refused.
 """
 
 from __future__ import annotations
@@ -56,6 +57,16 @@ class Made:
             one.name.removeprefix("relation ")
             for one in self.differences
             if one.before is None and one.name.startswith("relation ") and " table " in f" {one.after} "
+        ]
+
+    def partitioned(self) -> list[str]:
+        """Partitioned tables and partitions that it made."""
+        return [
+            one.name.removeprefix("relation ")
+            for one in self.differences
+            if one.before is None
+            and one.name.startswith("relation ")
+            and "partition" in (one.after or "").split(" as ")[0]
         ]
 
     def columns(self) -> dict[str, list[str]]:

@@ -1,7 +1,8 @@
 """One migration taken back with proof, in one transaction (RUNBOOK, Rollback Individual Migration).
 
 The script runs, and before anything is committed the transaction itself is asked: is exactly what the migration made
-gone, is everything else as it was, is every value of the columns on both sides the same? Only then it commits.
+gone, is every other object as it was, does every table that was touched hold the same values in the columns of both
+sides, was no row of any other table written, and does every other sequence stand where it stood? Only then it commits.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import psycopg
 from psycopg import sql
 
 from rollback.database import attic
-from rollback.database.contents import columns, contents
+from rollback.database.contents import columns, contents, sequences
 from rollback.database.fingerprint import Difference, difference, logical
 from rollback.outcome import Failed, Refused
 
@@ -34,8 +35,9 @@ _Done = TypeVar("_Done")
 #: Held while migrations are taken back: a second operator waits for nothing and is refused.
 ADVISORY = 0x5EED_0BAC
 
-LOCK_TIMEOUT = "2s"
-#: How long to try for the locks, in seconds: behind a long reader every try gives up soon, so users are not held up.
+#: A try waits so long for each lock, and everybody behind it as well; then it lets go for a moment.
+LOCK_TIMEOUT = "500ms"
+#: How long to try for the locks, in seconds.
 LOCK_SECONDS = 60.0
 _SHOWN = 12
 _BUSY = (
@@ -43,6 +45,8 @@ _BUSY = (
     psycopg.errors.DeadlockDetected,
     psycopg.errors.SerializationFailure,
 )
+_WRITTEN = """
+    SELECT schemaname || '.' || relname, n_tup_ins + n_tup_upd + n_tup_del FROM pg_stat_xact_user_tables"""
 _LOCKABLE = "SELECT FROM pg_class WHERE oid = to_regclass(%s) AND relkind IN ('r', 'p')"
 
 
@@ -87,27 +91,34 @@ class TakeBack:
     def _take_back(self, migration: Migration, made: Made) -> dict[str, int]:
         before, rows, recorded = self._schema(), self._rows(made), self._versions()
         name = f"{attic.PREFIX}{migration.version}_{self.run}"
+        own = attic.own_sequences(self.session, made)
+        others = self._sequences(own)
         saved = attic.keep(self.session, name, made)
-        attic.shelve_history(self.session, name, self.history, migration.version, {"schema": before.digest})
+        facts = {"schema": before.digest, "sequences": own}
+        attic.shelve_history(self.session, name, self.history, migration.version, facts)
+        written = self._written()
         self._run(migration.down, f"the script that takes {migration.name} back")
-        wrong = [*_undone(before, self._schema(), made), *_same(rows, self._rows(made))]
+        wrong = [*_undone(before, self._schema(), made), *_same(rows, self._rows_of(rows))]
+        wrong += self._stray_writes(written, made)
+        wrong += _moved(others, self._sequences(own))
         wrong += self._struck_off(migration.version, recorded)
         if wrong:
             raise Refused(
                 f"Taking {migration.name} back would not put back what was before it: {_listed(wrong)}",
-                "mend the script; the database is as it was",
+                "mend the script; schema and rows are as they were",
             )
         return saved
 
     def _bring_forward(self, migration: Migration, made: Made, name: str, facts: dict[str, Any]) -> None:
         rows = self._rows(made)
         self._run(migration.up, migration.name)
-        attic.bring_back(self.session, name, made, self.history)
+        attic.bring_back(self.session, name, made, self.history, facts["sequences"])
         wrong = _same(rows, self._rows(made))
         if self._schema().digest != facts["schema"]:
             wrong.append("the schema is not what it was when the migration was taken back")
         if wrong:
-            raise Refused(f"{migration.name} cannot be brought forward: {_listed(wrong)}", "the database is as it was")
+            raise Refused(f"{migration.name} cannot be brought forward: {_listed(wrong)}", "all is as it was")
+        attic.drop(self.session, name)
 
     def _in_locks(self, made: Made, act: Callable[[], _Done]) -> _Done:
         """Run one transaction; what cannot be locked soon is given up and tried again, so nobody queues behind it."""
@@ -134,7 +145,10 @@ class TakeBack:
                 time.sleep(random.uniform(0.1, 0.5))  # noqa: S311 -- not a secret
 
     def _lock(self, tables: list[str]) -> None:
-        """Nobody changes the rows that are compared; readers go on. No snapshot before the locks are there."""
+        """Nobody changes the rows that are compared, and no snapshot is taken before the locks are there.
+
+        Readers go on until the script needs them away; from then to the commit they wait as well.
+        """
         self.session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         self.session.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(LOCK_TIMEOUT)))
         for table in tables:
@@ -145,14 +159,34 @@ class TakeBack:
         return logical(self.session, schemas=attic.schemas(self.session))
 
     def _rows(self, made: Made) -> dict[str, Table]:
-        """Of every table the columns that are there on both sides."""
-        lost, gone = made.columns(), set(made.tables())
-        kept = {
-            table: set(names) - set(lost.get(table, ()))
-            for table, names in columns(self.session).items()
-            if table not in gone and table != self.history and not table.startswith(attic.PREFIX)
-        }
+        """Of every table that the migration touched, and of those that refer to it, the columns that stay.
+
+        Only these are hashed: the locks are held meanwhile. For all others `_stray_writes` answers.
+        """
+        lost, there = made.columns(), columns(self.session)
+        kept = {name: set(there[name]) - set(lost.get(name, ())) for name in made.touched() if name in there}
         return contents(self.session, kept)
+
+    def _rows_of(self, before: dict[str, Table]) -> dict[str, Table]:
+        """The same tables and columns again, as far as they are still there."""
+        return contents(self.session, {name: one.columns for name, one in before.items()})
+
+    def _written(self) -> dict[str, int]:
+        """Rows that this transaction has written so far, by table; triggers and cascades are counted as well."""
+        rows: list[Any] = self.session.execute(_WRITTEN).fetchall()
+        return {str(name): int(count) for name, count in rows}
+
+    def _stray_writes(self, before: dict[str, int], made: Made) -> list[str]:
+        own = {*made.touched(), *made.tables(), self.history}
+        now = self._written()
+        return [
+            f"{now[name] - before.get(name, 0)} rows of {name} were written, which the migration never touched"
+            for name in sorted(now)
+            if now[name] != before.get(name, 0) and name not in own and not name.startswith(attic.PREFIX)
+        ]
+
+    def _sequences(self, own: dict[str, int | None]) -> dict[str, int | None]:
+        return {name: value for name, value in sequences(self.session).items() if name not in own}
 
     def _versions(self) -> list[str]:
         question = sql.SQL("SELECT version FROM {} ORDER BY version").format(self._history())
@@ -171,12 +205,16 @@ class TakeBack:
     def _run(self, script: str, what: str) -> None:
         try:
             self.session.execute(script.encode())
-        except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+        except _BUSY:
             raise
-        except psycopg.OperationalError as error:
-            raise Failed(f"The connection was lost in {what}: {_line(error)}.", "`rollback resume`") from error
         except psycopg.Error as error:
-            raise Refused(f"{what} fails: {_line(error)}.", "mend it; the database is as it was") from error
+            if self.session.broken or self.session.closed:
+                raise Failed(f"The connection was lost in {what}: {_line(error)}.", "look at the database") from error
+            raise Refused(f"{what} fails: {_line(error)}.", "mend it; schema and rows are as they were") from error
+        if self.session.info.transaction_status is not psycopg.pq.TransactionStatus.INTRANS:
+            raise Failed(
+                f"{what} ended the transaction of the proof.", "look at the database: what it did is committed"
+            )
 
 
 def _undone(before: Schema, after: Schema, made: Made) -> Iterator[str]:
@@ -203,11 +241,22 @@ def _same(before: dict[str, Table], after: dict[str, Table]) -> list[str]:
         old, new = before.get(table), after.get(table)
         if old is None or new is None:
             told.append(f"table {table} is {'gone' if new is None else 'new'}")
-        elif (old.count, old.columns) != (new.count, new.columns):
+        elif old.columns != new.columns:
+            told.append(f"{table} has lost {', '.join(sorted(set(old.columns) - set(new.columns)))}")
+        elif old.count != new.count:
             told.append(f"{table} has {new.count} rows, had {old.count}")
         elif old.hash != new.hash:
             told.append(f"values in {table} are not what they were ({old.count} rows)")
     return told
+
+
+def _moved(before: dict[str, int | None], after: dict[str, int | None]) -> list[str]:
+    """Other sequences that do not stand where they stood; what users drew meanwhile only goes forward."""
+    return [
+        f"sequence {name} went back from {old} to {after[name]}"
+        for name, old in before.items()
+        if name in after and old is not None and (after[name] or 0) < old
+    ]
 
 
 def _listed(wrong: Sequence[str]) -> str:

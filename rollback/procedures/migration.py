@@ -7,7 +7,7 @@ what is lost by it goes to an attic and comes back with `rollback abort` or `rol
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
@@ -16,7 +16,7 @@ from rollback.database import attic, checkout, server
 from rollback.database.expectation import Made, Migration, made_by
 from rollback.database.fingerprint import Difference
 from rollback.database.scratch import scratch
-from rollback.database.script import runnable
+from rollback.database.script import runnable, undoable
 from rollback.database.takeback import ADVISORY, TakeBack
 from rollback.documents.preflight import Preflight
 from rollback.outcome import NothingToDo, Refused
@@ -34,12 +34,21 @@ NAME = "migration"
 FORWARD = "migration forward"
 
 
-def survey(deployment: Deployment, versions: list[str], steps: int, run: str) -> dict[str, Any]:
+def survey(
+    deployment: Deployment, versions: list[str], steps: int, run: str, *, outage: bool = False
+) -> dict[str, Any]:
     """Read the world and pass every gate; nothing is changed.
 
+    Args:
+        deployment: the live system.
+        versions: named, newest first.
+        steps: how many, where none is named.
+        run: id of the run.
+        outage: go on although what runs cannot work with the schema that will be there.
+
     Raises:
-        Refused: see `checkout.applied` and `checkout.to_take_back`; a script holds a dangerous statement; the
-            migrations of the checkout do not apply in a scratch database.
+        Refused: see `checkout.applied` and `checkout.to_take_back`; a script, or a migration, does what no proof can
+            see or undo; the migrations of the checkout do not apply in a scratch database; what runs would not work.
         NothingToDo: none of those named is applied.
     """
     there = checkout.applied(deployment)
@@ -47,15 +56,43 @@ def survey(deployment: Deployment, versions: list[str], steps: int, run: str) ->
     if versions and known.issuperset(versions) and done.isdisjoint(versions):
         raise NothingToDo(f"Not applied: {', '.join(versions)}.")
     chosen = checkout.to_take_back(there, versions, steps)
-    for one in chosen:
-        _script(one)
+    scripts = {one.version: _script(one) for one in chosen}
     made = _expected(deployment, there, chosen)
+    for one in chosen:
+        _provable(one, made[one.version])
+    dependent = _dependent(deployment, there, chosen)
+    if dependent and not outage:
+        raise Refused(
+            f"{dependent}.",
+            "`rollback application` to a release that works with it first; where there is none, --outage takes the"
+            " migration back all the same, and users see errors until the application follows",
+        )
     return {
         "run": run,
-        "versions": [one.version for one in chosen],
+        "migrations": [
+            {"version": one.version, "name": one.name, "up": one.up, "down": scripts[one.version]} for one in chosen
+        ],
         "made": _as_json(made),
-        "dependent": _dependent(deployment, there, chosen),
+        "dependent": dependent,
     }
+
+
+def _provable(one: Migration, made: Made) -> None:
+    """Say that what the migration did can be seen to be undone.
+
+    Raises:
+        Refused: it changed rows, did something out of sight, or nothing that could be seen.
+    """
+    wrong = [] if one.path is None else undoable(one.path, made.tables(), made.columns())
+    names = [each.name for each in made.differences if '"' in each.name]
+    wrong += [f"{names[0]}: names that need quotes cannot be followed here"] if names else []
+    wrong += ["it made no object: there is nothing to prove"] if not made.differences else []
+    wrong += [f"{table} is partitioned" for table in made.partitioned()]
+    if wrong:
+        raise Refused(
+            f"No script can be proven to take {one.name} back: {'; '.join(wrong)}.",
+            "restore the database from before it, or write a new migration that mends what it did",
+        )
 
 
 def _script(one: Migration) -> str:
@@ -105,7 +142,9 @@ def survey_forward(deployment: Deployment, version: str, run: str) -> dict[str, 
         if attic.kept(session, version) is None:
             raise Refused(f"Nothing is kept of migration {version}.", "apply it by deploying its release")
     made = _expected(deployment, [*there, *following], following)
-    return {"run": run, "versions": [version], "made": _as_json(made), "dependent": ""}
+    one = following[0]
+    text = {"version": version, "name": one.name, "up": one.up, "down": ""}
+    return {"run": run, "migrations": [text], "made": _as_json(made), "dependent": ""}
 
 
 def plan_forward(deployment: Deployment, facts: dict[str, Any]) -> Plan:
@@ -136,24 +175,25 @@ class _Procedure:
     deployment: Deployment
     facts: dict[str, Any]
 
+    def migrations(self) -> list[Migration]:
+        """As they were when the run was planned: what the checkout holds may be another release's by now."""
+        return [Migration(**one) for one in self.facts["migrations"]]
+
     def plan(self) -> Plan:
         """Top to bottom as the operator reads it."""
-        here = {one.version: one for one in checkout.migrations(self.deployment)}
-        chosen = [here[version] for version in self.facts["versions"]]
-        names = ", ".join(one.name for one in chosen)
+        chosen = self.migrations()
         return Plan(
             procedure=NAME,
             arguments=self.facts,
             run=self.facts["run"],
-            summary=f"take back {names}",
+            summary=f"take back {', '.join(one.name for one in chosen)}",
             steps=(self._recorded(), self._backed_up(), *(self._taken_back(one) for one in chosen)),
             notes=tuple(self._notes(chosen)),
         )
 
     def plan_forward(self) -> Plan:
         """One migration applied again."""
-        here = {one.version: one for one in checkout.migrations(self.deployment)}
-        one = here[self.facts["versions"][0]]
+        one = self.migrations()[0]
         applied = Step(
             f"migration {one.name} brought forward",
             "with what the attic has kept of it, in one transaction",
@@ -176,8 +216,9 @@ class _Procedure:
                 yield f"{one.name}: the rows of {table} go to the attic"
             for table, columns in made.columns().items():
                 yield f"{one.name}: the values of {table} ({', '.join(columns)}) go to the attic"
+        yield "a release that brought one of these applies it again at its next start: take the application back too"
         if self.facts["dependent"]:
-            yield f"{self.facts['dependent']}: take the application back as well, before or right after"
+            yield f"{self.facts['dependent']}: users see errors until the application follows"
 
     def _preflight(self) -> Preflight:
         return Preflight(self.deployment, self.deployment.state / "runs" / self.facts["run"])
@@ -209,7 +250,7 @@ class _Procedure:
 
     def _act(self, one: Migration) -> None:
         with self._taking_back() as work:
-            work.back(replace(one, down=_script(one)), self._made(one))
+            work.back(one, self._made(one))
 
     def _undo(self, one: Migration) -> None:
         """Only what was committed has to come back; a transaction that was cut off has left nothing."""
