@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LABEL", "label", "name", "started", "sweep", "volumes"]
 
-LABEL = "rollback.disposable"
+LABEL = "rollback.owner"
 
 
 def name(what: str) -> str:
