@@ -29,8 +29,8 @@ pytestmark = [pytest.mark.engine, pytest.mark.database]
 
 IMAGE = "spheroseg-drill/db:15"
 REFERENCE = Path(__file__).parents[2] / "fixtures/spheroseg"
-#: A try holds its locks for less than a second on a quiet machine; this one may be busy.
-LONGEST_WAIT_SECONDS = 3.0
+#: A try holds its locks for less than a second on a quiet machine; this one may be busy. Less than all tries together.
+LONGEST_WAIT_SECONDS = 6.0
 HISTORY = "public.schema_migrations"
 MOTHER = Migration(
     "001",
@@ -268,8 +268,8 @@ def test_behind_a_long_reader_it_gives_up_and_users_wait_for_a_moment_only(
         reader.execute("SELECT * FROM mother")
         other.start()
         try:
-            with pytest.raises(Refused, match="could not be locked within 4 s"):
-                work(session, lock_seconds=4.0).back(DIARY, made)
+            with pytest.raises(Refused, match="could not be locked within 10 s"):
+                work(session, lock_seconds=10.0).back(DIARY, made)
         finally:
             stop.set()
             other.join()

@@ -101,9 +101,17 @@ def test_a_session_that_was_renewed_is_the_same_with_a_later_end() -> None:
     assert (session.opened, session.expires, session.accepted) == (5.1, 22, 12)
 
 
-@pytest.mark.parametrize(("status", "known"), [(200, True), (404, True), (401, False), (502, False), (None, False)])
-def test_only_the_service_itself_knows_a_user(status: int | None, known: bool) -> None:  # noqa: FBT001
-    """Only the service itself knows a user: what the edge says in its place proves nothing."""
+@pytest.mark.parametrize(
+    ("status", "release", "known"),
+    [(200, "v1", True), (204, "v1", True), (200, None, False), (403, "v1", False), (404, "v1", False),
+     (404, None, False), (401, "v1", False), (502, None, False), (None, None, False)],
+)  # fmt: skip
+def test_only_the_service_itself_knows_a_user(
+    status: int | None,
+    release: str | None,
+    known: bool,  # noqa: FBT001
+) -> None:
+    """A good answer of a release: what the edge says in its place, and what was refused, prove nothing."""
     session = Session.granted("u", granted(5))
-    session.hear(Answer(7, 7.1, status))
+    session.hear(Answer(7, 7.1, status, release=release))
     assert session.accepted == (7 if known else None)

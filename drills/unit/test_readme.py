@@ -141,7 +141,7 @@ def test_commands_exist() -> None:
     known = set(group.commands) - groups
     known |= {f"{name} {word}" for name in groups for word in group.commands[name].commands}
     told = [line.strip() for text in (*BLOCKS, *SPANS) for line in text.splitlines()]
-    pattern = rf"rollback ((?:{'|'.join(sorted(groups))}) \w+|\w+)"
+    pattern = rf"rollback ((?:{'|'.join(sorted(groups))}) [\w-]+|\w+)"
     named = {_spelled_out(found[1], known) for line in told if (found := re.match(pattern, line))}
     assert named - groups <= known
     assert named >= known - {"release list", "release show", "release bad"}
