@@ -6,12 +6,14 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
+from rollback import commands
 from rollback.database import disposable, fingerprint
 from rollback.database.contents import contents, sequences
 from rollback.database.scratch import scratch
@@ -124,6 +126,17 @@ def test_what_a_killed_command_left_is_swept_and_the_living_are_not(server: Serv
     disposable.sweep(server.engine)
     assert server.engine.run(["docker", "container", "inspect", name]).code != 0
     assert server.engine.run(["docker", "container", "inspect", server.container]).code == 0
+
+
+def test_commands_that_sweep_at_the_same_time_do_not_fail_each_other(server: Server) -> None:
+    """Whoever is late finds the work done."""
+    for _ in range(3):
+        argv = ["docker", "run", "-d", "--name", disposable.name("test"), "--label", f"{disposable.LABEL}=1.other-boot"]
+        server.engine.ask([*argv, "--entrypoint", "sleep", IMAGE, "600"])
+    with ThreadPoolExecutor() as pool:
+        for sweeping in [pool.submit(disposable.sweep, server.engine) for _ in range(4)]:
+            sweeping.result()
+    assert "other-boot" not in server.engine.ask(commands.labelled(disposable.LABEL))
 
 
 def test_an_image_that_cannot_be_had_is_a_sentence(tmp_path: Path) -> None:

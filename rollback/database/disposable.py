@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rollback import commands
+from rollback.engine import wait_until
 from rollback.outcome import Failed
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["LABEL", "label", "name", "started", "sweep", "volumes"]
 
 LABEL = "rollback.owner"
+_SWEEP_SECONDS = 60
 
 
 def name(what: str) -> str:
@@ -57,11 +59,27 @@ def volumes(engine: Engine, image: str) -> list[str]:
 
 
 def sweep(engine: Engine) -> None:
-    """Remove what killed commands have left; what belongs to the living is theirs."""
-    rows = engine.ask(commands.labelled(LABEL)).splitlines()
-    dead = [row.split()[0] for row in rows if not _lives(row.split()[1])]
-    if dead:
-        engine.ask(commands.remove_with_volumes(dead))
+    """Remove what killed commands have left; what belongs to the living is theirs.
+
+    Raises:
+        Failed: something of the dead is still there after a while.
+    """
+    dead = _dead(engine)
+    if not dead:
+        return
+    # its exit code says nothing: a command that sweeps at the same time makes it fail, and the work is done
+    removal = engine.run(commands.remove_with_volumes(dead))
+
+    def gone() -> tuple[bool, str]:
+        left = sorted(set(_dead(engine)) & set(dead))
+        return not left, f"{', '.join(left)} left; {removal.err.strip()}"
+
+    wait_until(gone, seconds=_SWEEP_SECONDS, what="the removal of what killed commands have left")
+
+
+def _dead(engine: Engine) -> list[str]:
+    rows = [row.split() for row in engine.ask(commands.labelled(LABEL)).splitlines()]
+    return [container for container, owner in rows if not _lives(owner)]
 
 
 def _here() -> tuple[str, str, str]:
