@@ -30,6 +30,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.database]
 IMAGE = "spheroseg-drill/db:15"
 MIGRATIONS = Path(__file__).parents[2] / "fixtures/spheroseg/packages/backend/migrations"
 END_SECONDS = 10
+OF_THE_DEAD = f"{disposable.LABEL}=1/pid:[1]/{socket.gethostname()}/another-boot"
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +121,7 @@ def test_what_a_killed_command_left_is_swept_and_the_living_are_not(server: Serv
         "--name",
         name,
         "--label",
-        f"{disposable.LABEL}=1/pid:[1]/{socket.gethostname()}/another-boot",
+        OF_THE_DEAD,
     ]
     server.engine.ask([*argv, "--entrypoint", "sleep", IMAGE, "600"])
     disposable.sweep(server.engine)
@@ -131,7 +132,7 @@ def test_what_a_killed_command_left_is_swept_and_the_living_are_not(server: Serv
 def test_commands_that_sweep_at_the_same_time_do_not_fail_each_other(server: Server) -> None:
     """Whoever is late finds the work done."""
     for _ in range(3):
-        argv = ["docker", "run", "-d", "--name", disposable.name("test"), "--label", f"{disposable.LABEL}=1.other-boot"]
+        argv = ["docker", "run", "-d", "--name", disposable.name("test"), "--label", OF_THE_DEAD]
         server.engine.ask([*argv, "--entrypoint", "sleep", IMAGE, "600"])
     with ThreadPoolExecutor() as pool:
         for sweeping in [pool.submit(disposable.sweep, server.engine) for _ in range(4)]:
@@ -180,6 +181,24 @@ LEFT_BEHIND = {
     "extension": "CREATE EXTENSION pg_trgm",
     "partition": "CREATE TABLE p (a int) PARTITION BY RANGE (a)",
     "unlogged": "ALTER TABLE known_table SET UNLOGGED",
+    "foreign keys not enforced": "ALTER TABLE projects DISABLE TRIGGER ALL",
+    "domain of the same constraint": "ALTER DOMAIN known_a DROP CONSTRAINT positive",
+    "other domain of the same constraint": "ALTER DOMAIN known_b DROP CONSTRAINT positive",
+    "comment on the schema": "COMMENT ON SCHEMA public IS 'x'",
+    "index comment": "COMMENT ON INDEX users_pkey IS 'x'",
+    "no statistics": "ALTER TABLE users ALTER email SET STATISTICS 0",
+    "toast option": "ALTER TABLE users SET (toast.autovacuum_enabled = false)",
+    "emptied view": "REFRESH MATERIALIZED VIEW known_view WITH NO DATA",
+    "text search": "CREATE TEXT SEARCH CONFIGURATION c (COPY = english)",
+    "text search mapping": "ALTER TEXT SEARCH CONFIGURATION known DROP MAPPING FOR word",
+    "dictionary": "CREATE TEXT SEARCH DICTIONARY d (TEMPLATE = simple)",
+    "operator class": "CREATE OPERATOR CLASS o FOR TYPE int USING hash AS OPERATOR 1 =, FUNCTION 1 hashint4(int)",
+    "language": "CREATE LANGUAGE l HANDLER plpgsql_call_handler",
+    "access method": "CREATE ACCESS METHOD m TYPE TABLE HANDLER heap_tableam_handler",
+    "foreign data wrapper": "CREATE FOREIGN DATA WRAPPER w",
+    "foreign server": "CREATE SERVER s FOREIGN DATA WRAPPER known",
+    "user mapping": "CREATE USER MAPPING FOR postgres SERVER known OPTIONS (password 'x')",
+    "foreign table": "ALTER FOREIGN TABLE known_foreign OPTIONS (ADD x 'y')",
 }
 KNOWN = """
     CREATE TYPE known AS ENUM ('a');
@@ -187,6 +206,13 @@ KNOWN = """
     CREATE FUNCTION known_event() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
     CREATE TRIGGER known BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();
     CREATE TABLE known_table (a int);
+    CREATE DOMAIN known_a AS int CONSTRAINT positive CHECK (VALUE > 0);
+    CREATE DOMAIN known_b AS int CONSTRAINT positive CHECK (VALUE > 0);
+    CREATE MATERIALIZED VIEW known_view AS SELECT 1 AS one;
+    CREATE TEXT SEARCH CONFIGURATION known (COPY = english);
+    CREATE FOREIGN DATA WRAPPER known;
+    CREATE SERVER known FOREIGN DATA WRAPPER known;
+    CREATE FOREIGN TABLE known_foreign (a int) SERVER known;
 """
 
 
@@ -209,6 +235,38 @@ def test_whatever_is_left_behind_changes_the_fingerprint(known: Connection, chan
     assert fingerprint.difference(before, fingerprint.logical(known)) == []
 
 
+def test_options_of_a_user_mapping_are_not_shown(known: Connection) -> None:
+    """Passwords stand in them."""
+    known.execute("CREATE USER MAPPING FOR postgres SERVER known OPTIONS (password 'hunter2')")
+    assert "hunter2" not in str(fingerprint.logical(known).objects)
+
+
+SETTINGS = {
+    "time zone": "SET TimeZone = 'Asia/Tokyo'",
+    "dates": "SET DateStyle = 'German'",
+    "intervals": "SET IntervalStyle = 'iso_8601'",
+    "floats": "SET extra_float_digits = -5",
+    "bytes": "SET bytea_output = 'escape'",
+    "search path": "SELECT pg_catalog.set_config('search_path', '', false)",
+    "quoting": "SET quote_all_identifiers = on",
+}
+
+
+@pytest.mark.parametrize("change", SETTINGS.values(), ids=SETTINGS)
+def test_what_a_script_sets_in_its_session_is_no_difference(connection: Connection, change: str) -> None:
+    """The comparison in the script's own session pins what text depends on, and leaves the script's settings be."""
+    connection.execute(
+        "CREATE TABLE t (a timestamptz DEFAULT '2024-02-03 00:00+00', b bytea DEFAULT '\\x00ff',"
+        " c float8 DEFAULT 0.30000000000000004, d interval DEFAULT '1 day 2 hours', e regclass DEFAULT 'users');"
+        " INSERT INTO t DEFAULT VALUES"
+    )
+    before = fingerprint.logical(connection), contents(connection)
+    connection.execute(change.encode())
+    settings = connection.execute("SELECT name, setting FROM pg_catalog.pg_settings ORDER BY 1").fetchall()
+    assert (fingerprint.logical(connection), contents(connection)) == before
+    assert connection.execute("SELECT name, setting FROM pg_catalog.pg_settings ORDER BY 1").fetchall() == settings
+
+
 def test_the_order_of_columns_counts_in_the_strict_fingerprint_alone(connection: Connection, server: Server) -> None:
     """A column that was dropped and came back is the same schema in another physical order."""
     before = fingerprint.logical(connection), fingerprint.strict(server, "one")
@@ -225,6 +283,8 @@ def test_the_history_of_migrations_can_be_left_out(connection: Connection) -> No
     before = fingerprint.logical(connection)
     connection.execute("CREATE TABLE history (id serial PRIMARY KEY, version text UNIQUE)")
     connection.execute("COMMENT ON COLUMN history.version IS 'x'")
+    connection.execute("COMMENT ON TABLE history IS 'x'; COMMENT ON INDEX history_pkey IS 'x'")
+    connection.execute("COMMENT ON CONSTRAINT history_version_key ON history IS 'x'")
     assert fingerprint.difference(before, fingerprint.logical(connection, without=["public.history"])) == []
     assert fingerprint.difference(before, fingerprint.logical(connection)) != []
 

@@ -45,6 +45,12 @@ QUESTIONS: dict[str, str] = {
                CASE WHEN c.relrowsecurity THEN 'row security' END,
                CASE WHEN c.relforcerowsecurity THEN 'forced' END,
                'options ' || array_to_string(c.reloptions, ','),
+               'toast options ' || (SELECT array_to_string(o.reloptions, ',') FROM pg_class o
+                                    WHERE o.oid = c.reltoastrelid),
+               CASE WHEN NOT c.relispopulated THEN 'not populated' END,
+               'foreign ' || (SELECT concat_ws(' ', s.srvname, md5(f.ftoptions::text)) FROM pg_foreign_table f
+                              JOIN pg_foreign_server s ON s.oid = f.ftserver WHERE f.ftrelid = c.oid),
+               'using ' || (SELECT m.amname FROM pg_am m WHERE m.oid = c.relam AND m.amname <> 'heap'),
                CASE WHEN c.relreplident <> 'd' THEN 'replica identity ' || c.relreplident::text END,
                'grants', {_acl("c.relacl", "r", "c.relowner")},
                CASE WHEN c.relkind IN ('v', 'm') THEN 'as ' || pg_get_viewdef(c.oid) END)
@@ -61,17 +67,19 @@ QUESTIONS: dict[str, str] = {
                CASE WHEN a.attcompression <> '' THEN 'compression ' || a.attcompression::text END,
                'options ' || (SELECT string_agg(one, ',' ORDER BY one) FROM unnest(a.attoptions) one
                               WHERE one !~ '^pg_'),
-               CASE WHEN a.attstattarget > 0 THEN 'statistics ' || a.attstattarget END,
+               CASE WHEN a.attstattarget >= 0 THEN 'statistics ' || a.attstattarget END,
                'grants ' || (SELECT string_agg(one::text, ',' ORDER BY one::text) FROM unnest(a.attacl) one))
         FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
         JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_attrdef d ON (d.adrelid, d.adnum) = (a.attrelid, a.attnum)
         WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND a.attnum > 0 AND NOT a.attisdropped
         AND {_OWN} AND {_free("pg_class", "c.oid")}""",
     "constraint": f"""
-        SELECT format('%%I', n.nspname) || coalesce('.' || quote_ident(c.relname), '') || format('.%%I', k.conname),
+        SELECT format('%%I', n.nspname) || coalesce('.' || quote_ident(coalesce(c.relname, t.typname)), '')
+               || format('.%%I', k.conname),
                concat_ws(' ', pg_get_constraintdef(k.oid), CASE WHEN NOT k.convalidated THEN 'not validated' END,
                CASE WHEN k.contypid <> 0 THEN 'on domain ' || k.contypid::regtype END)
         FROM pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace LEFT JOIN pg_class c ON c.oid = k.conrelid
+        LEFT JOIN pg_type t ON t.oid = k.contypid
         WHERE k.contype <> 't' AND {_OWN} AND (c.oid IS NULL OR {_free("pg_class", "c.oid")})""",
     "index": f"""
         SELECT format('%%I.%%I.%%I', n.nspname, o.relname, c.relname), concat_ws(' ', pg_get_indexdef(i.indexrelid),
@@ -94,6 +102,12 @@ QUESTIONS: dict[str, str] = {
         SELECT {_RELATION} || format('.%%I', t.tgname), pg_get_triggerdef(t.oid) || ' enabled ' || t.tgenabled::text
         FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE NOT t.tgisinternal AND {_OWN} AND {_free("pg_trigger", "t.oid")}""",
+    "enforcement": f"""
+        SELECT {_RELATION} || format('.%%I', k.conname), 'not as made: ' || string_agg(
+               DISTINCT format('%%s %%s', t.tgrelid::regclass, t.tgenabled), ',')
+        FROM pg_trigger t JOIN pg_constraint k ON k.oid = t.tgconstraint JOIN pg_class c ON c.oid = k.conrelid
+        JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE t.tgisinternal AND t.tgenabled <> 'O' AND {_OWN} AND {_free("pg_class", "c.oid")} GROUP BY 1""",
     "event trigger": f"""
         SELECT format('%%I', e.evtname), concat_ws(' ', e.evtevent, e.evtfoid::regprocedure, e.evtenabled,
                array_to_string(e.evttags, ','), 'owner', pg_get_userbyid(e.evtowner))
@@ -146,7 +160,8 @@ QUESTIONS: dict[str, str] = {
         FROM pg_operator o JOIN pg_namespace n ON n.oid = o.oprnamespace
         WHERE {_OWN} AND {_free("pg_operator", "o.oid")}""",
     "collation": f"""
-        SELECT format('%%I.%%I', n.nspname, c.collname), concat_ws(' ', c.collprovider, c.collcollate, c.colliculocale)
+        SELECT format('%%I.%%I', n.nspname, c.collname), concat_ws(' ', c.collprovider,
+               c.collcollate, to_jsonb(c) ->> 'colliculocale', to_jsonb(c) ->> 'colllocale', c.collisdeterministic)
         FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace
         WHERE {_OWN} AND {_free("pg_collation", "c.oid")}""",
     "cast": f"""
@@ -158,10 +173,50 @@ QUESTIONS: dict[str, str] = {
                p.pubtruncate, (SELECT string_agg(r.prrelid::regclass::text, ',' ORDER BY r.prrelid::regclass::text)
                                FROM pg_publication_rel r WHERE r.prpubid = p.oid))
         FROM pg_publication p""",
+    "text search": f"""
+        SELECT format('%%I.%%I', n.nspname, c.cfgname), concat_ws(' ', (SELECT string_agg(concat_ws(' ',
+               m.maptokentype, m.mapdict::regdictionary), ',' ORDER BY m.maptokentype, m.mapseqno)
+               FROM pg_ts_config_map m WHERE m.mapcfg = c.oid), 'owner', pg_get_userbyid(c.cfgowner))
+        FROM pg_ts_config c JOIN pg_namespace n ON n.oid = c.cfgnamespace
+        WHERE {_OWN} AND {_free("pg_ts_config", "c.oid")}""",
+    "dictionary": f"""
+        SELECT format('%%I.%%I', n.nspname, t.dictname), concat_ws(' ', t.dictinitoption, 'owner',
+               pg_get_userbyid(t.dictowner))
+        FROM pg_ts_dict t JOIN pg_namespace n ON n.oid = t.dictnamespace WHERE {_OWN} AND {_free("pg_ts_dict", "t.oid")}
+        """,
+    "operator class": f"""
+        SELECT format('%%I.%%I of %%s', n.nspname, o.opcname, m.amname), concat_ws(' ', o.opcintype::regtype,
+               CASE WHEN o.opcdefault THEN 'default' END, (SELECT string_agg(concat_ws(' ', p.amopstrategy,
+               p.amopopr::regoperator), ',' ORDER BY p.amopstrategy, p.amopopr::regoperator::text)
+               FROM pg_amop p WHERE p.amopfamily = o.opcfamily), 'owner', pg_get_userbyid(o.opcowner))
+        FROM pg_opclass o JOIN pg_namespace n ON n.oid = o.opcnamespace JOIN pg_am m ON m.oid = o.opcmethod
+        WHERE {_OWN} AND {_free("pg_opclass", "o.oid")}""",
+    "language": f"""
+        SELECT format('%%I', l.lanname), concat_ws(' ', CASE WHEN l.lanpltrusted THEN 'trusted' END,
+               l.lanplcallfoid::regprocedure, 'owner', pg_get_userbyid(l.lanowner), 'grants',
+               {_acl("l.lanacl", "l", "l.lanowner")})
+        FROM pg_language l WHERE l.lanispl AND {_free("pg_language", "l.oid")}""",
+    "access method": f"""
+        SELECT format('%%I', m.amname), concat_ws(' ', m.amtype, m.amhandler)
+        FROM pg_am m WHERE m.oid >= 16384 AND {_free("pg_am", "m.oid")}""",
+    "foreign data wrapper": f"""
+        SELECT format('%%I', f.fdwname), concat_ws(' ', NULLIF(f.fdwhandler, 0)::regproc, md5(f.fdwoptions::text),
+               'owner', pg_get_userbyid(f.fdwowner), 'grants', {_acl("f.fdwacl", "F", "f.fdwowner")})
+        FROM pg_foreign_data_wrapper f WHERE {_free("pg_foreign_data_wrapper", "f.oid")}""",
+    # options are hashed, not shown: passwords stand in them
+    "foreign server": f"""
+        SELECT format('%%I', s.srvname), concat_ws(' ', s.srvtype, s.srvversion, md5(s.srvoptions::text),
+               'owner', pg_get_userbyid(s.srvowner), 'grants', {_acl("s.srvacl", "S", "s.srvowner")})
+        FROM pg_foreign_server s""",
+    "user mapping": """
+        SELECT format('%%I of %%I', u.usename, u.srvname), md5(u.umoptions::text) FROM pg_user_mappings u""",
     "comment": """
-        SELECT o.type || ' ' || o.identity, d.description
-        FROM pg_description d, pg_identify_object(d.classoid, d.objoid, d.objsubid) o
-        WHERE d.objoid >= 16384 AND coalesce(o.schema, '') !~ '^pg_'
+        SELECT o.type || ' ' || coalesce(i.indrelid::regclass::text || '.' || o.name, o.identity), d.description
+        FROM pg_description d LEFT JOIN pg_index i ON i.indexrelid = d.objoid AND d.classoid = 'pg_class'::regclass,
+        pg_identify_object(d.classoid, d.objoid, d.objsubid) o
+        WHERE (d.objoid >= 16384 OR (o.type = 'schema' AND o.identity = 'public'
+                                     AND d.description <> 'standard public schema'))
+        AND coalesce(o.schema, '') !~ '^pg_'
         AND coalesce(o.schema, '') <> ALL(%(without)s)
         AND NOT (o.type = 'schema' AND o.identity = ANY(%(without)s))
         AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.deptype = 'e' AND e.classid = d.classoid

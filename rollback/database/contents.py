@@ -1,7 +1,7 @@
 """What the tables hold, as figures that can be compared: count, content hash, largest key; and the sequences.
 
 The hash does not depend on the order of rows, nor on the physical order of columns: it is a sum over the rows of
-a hash of their values by name. Sessions of `Server.connect` pin what text forms depend on.
+a hash of their values by name. What the text of values depends on is pinned while they are read.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
+
+from rollback.database.session import pinned
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -75,16 +77,23 @@ def contents(
     there = columns(connection)
     rows: list[Any] = connection.execute(_TABLES).fetchall()
     found = {}
-    for schema, name in rows:
-        key = f"{schema}.{name}"
-        wanted = tuple(there.get(key, ())) if only is None else tuple(sorted(set(only.get(key, ())) & set(there[key])))
-        if key not in without and (only is None or key in only):
-            found[key] = table(connection, schema, name, wanted)
+    with pinned(connection):
+        for schema, name in rows:
+            key = f"{schema}.{name}"
+            mine = there.get(key, ())
+            wanted = tuple(mine) if only is None else tuple(sorted(set(only.get(key, ())) & set(mine)))
+            if key not in without and (only is None or key in only):
+                found[key] = _table(connection, schema, name, wanted)
     return found
 
 
 def table(connection: Connection, schema: str, name: str, names: tuple[str, ...]) -> Table:
     """What one table holds, over the given columns."""
+    with pinned(connection):
+        return _table(connection, schema, name, names)
+
+
+def _table(connection: Connection, schema: str, name: str, names: tuple[str, ...]) -> Table:
     relation = sql.Identifier(schema, name)
     row = sql.SQL(", ").join(map(sql.Identifier, names))
     question = sql.SQL("SELECT count(*), coalesce(sum(hashtextextended(ROW({})::text, 0)::numeric), 0)::text FROM {}")

@@ -92,7 +92,7 @@ class Made:
 
 def _table_of(name: str) -> str | None:
     """The relation that an object is or belongs to."""
-    for kind in ("relation", "column", "constraint", "index", "trigger", "rule", "policy"):
+    for kind in ("relation", "column", "constraint", "enforcement", "index", "trigger", "rule", "policy"):
         if name.startswith(f"{kind} "):
             parts = name.removeprefix(f"{kind} ").split(".")
             return ".".join(parts[:2]) if len(parts) > 1 else None

@@ -9,15 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rollback.database.catalogue import QUESTIONS
+from rollback.database.session import pinned
 from rollback.engine import CommandFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
 
     from rollback.database.server import Connection, Server
 
@@ -71,12 +71,12 @@ def logical(connection: Connection, *, without: Collection[str] = (), schemas: C
     """Read the schema as the open transaction sees it.
 
     Args:
-        connection: where to read; nothing is changed, and its search_path is as before afterwards.
+        connection: where to read; nothing is changed, and its settings are as before afterwards.
         without: tables, qualified ("public.schema_migrations"), that are left out with all that is theirs.
         schemas: schemas that are left out.
     """
     found: dict[str, str] = {}
-    with qualified(connection):
+    with pinned(connection):
         for kind, question in QUESTIONS.items():
             rows = connection.execute(question.encode(), {"without": list(schemas)}).fetchall()
             found |= {f"{kind} {name}": str(definition or "") for name, definition in rows}
@@ -84,27 +84,15 @@ def logical(connection: Connection, *, without: Collection[str] = (), schemas: C
 
 
 def _belongs(name: str, text: str, tables: Collection[str]) -> bool:
-    """Whether an object is one of the tables or a part of one."""
-    identity = name.partition(" ")[2]
+    """Whether an object is one of the tables, a part of one, or a comment on either."""
+    kind, _, identity = name.partition(" ")
     return any(
         identity == table
         or identity.startswith(f"{table}.")
-        or f"owned by {table}." in text
-        or f" {table}." in identity
+        or (kind == "sequence" and f"owned by {table}." in text)
+        or (kind == "comment" and (f" {table}." in identity or identity.endswith(f" {table}")))
         for table in tables
     )
-
-
-@contextmanager
-def qualified(connection: Connection) -> Iterator[None]:
-    """While it lasts every name comes out with its schema, wherever the session looks first."""
-    row = connection.execute("SELECT current_setting('search_path')").fetchone()
-    connection.execute("SELECT set_config('search_path', 'pg_catalog', false)")
-    try:
-        yield
-    finally:
-        if not connection.broken and connection.info.transaction_status.name != "INERROR":
-            connection.execute("SELECT set_config('search_path', %s, false)", row)
 
 
 def strict(server: Server, database: str, *, snapshot: str | None = None) -> str:

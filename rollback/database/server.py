@@ -14,6 +14,7 @@ import psycopg
 
 from rollback import commands
 from rollback.database import disposable, tunnel
+from rollback.database.session import PINNED
 from rollback.outcome import Failed
 
 if TYPE_CHECKING:
@@ -32,16 +33,8 @@ _OF_DOCKER = (125, 126, 127)
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
-#: What text forms of values depend on, pinned: equal rows give equal text in every session.
-_PINNED = {
-    "TimeZone": "UTC",
-    "DateStyle": "ISO, YMD",
-    "IntervalStyle": "postgres",
-    "extra_float_digits": "1",
-    "bytea_output": "hex",
-    "client_encoding": "UTF8",
-    "application_name": "rollback",
-}
+#: Of every session; how the text of values comes out is `session`'s.
+_SETTINGS = PINNED | {"client_encoding": "UTF8", "application_name": "rollback"}
 
 
 @dataclass(frozen=True)
@@ -70,7 +63,7 @@ class Server:
         Raises:
             Failed: the server cannot be reached or refuses.
         """
-        options = " ".join(f"-c {key}={value.replace(' ', chr(92) + ' ')}" for key, value in _PINNED.items())
+        options = " ".join(f"-c {key}={value.replace(' ', chr(92) + ' ')}" for key, value in _SETTINGS.items())
         try:
             return psycopg.connect(
                 host=str(self.socket),
