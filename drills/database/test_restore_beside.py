@@ -1,0 +1,218 @@
+"""A backup is restored beside, proven, and swapped in; the live database is kept, and nothing is lost unannounced."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+from rollback.database.backup.shelf import Shelf
+from rollback.database.backup.signing import Keys
+from rollback.database.backup.take import Order, take
+from rollback.database.beside import Beside
+from rollback.database.contents import contents
+from rollback.database.late import Late, late_writes
+from rollback.database.scratch import scratch
+from rollback.engine import CommandFailed, Engine
+from rollback.outcome import Failed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rollback.database.backup.shelf import Backup
+    from rollback.database.server import Connection, Server
+
+pytestmark = [pytest.mark.engine, pytest.mark.database]
+
+IMAGE = "spheroseg-drill/db:15"
+MIGRATIONS = Path(__file__).parents[2] / "fixtures/spheroseg/packages/backend/migrations"
+LIVE = "spheroseg"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A scratch server."""
+    with scratch(Engine(tmp_path_factory.mktemp("scratch")), IMAGE) as one:
+        yield one
+
+
+@pytest.fixture
+def live(server: Server) -> Iterator[Connection]:
+    """The live database with some users and projects, and with grants and settings of its own."""
+    with server.connect("postgres", autocommit=True) as admin:
+        for name in [
+            row[0] for row in admin.execute("SELECT datname FROM pg_database WHERE datname LIKE 'spheroseg%'")
+        ]:
+            admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+        admin.execute("CREATE DATABASE spheroseg")
+        admin.execute("REVOKE ALL ON DATABASE spheroseg FROM PUBLIC; GRANT CONNECT ON DATABASE spheroseg TO pg_monitor")
+        admin.execute("ALTER DATABASE spheroseg SET statement_timeout = '77s'")
+        admin.execute("""ALTER DATABASE spheroseg SET search_path = public, "$user", 'odd, name'""")
+        if admin.execute("SELECT FROM pg_roles WHERE rolname = 'reporting'").fetchone() is None:
+            admin.execute("CREATE ROLE reporting")
+        admin.execute("ALTER ROLE reporting IN DATABASE spheroseg SET work_mem = '9MB'")
+    with server.connect(LIVE, autocommit=True) as session:
+        session.execute("CREATE TABLE schema_migrations (version text PRIMARY KEY)")
+        for path in sorted(MIGRATIONS.glob("*.sql")):
+            session.execute(path.read_bytes())
+            session.execute("INSERT INTO schema_migrations VALUES (%s)", (path.name[:3],))
+        session.execute(
+            "INSERT INTO users (id, email, name, password_hash) SELECT gen_random_uuid(), n || '@x.invalid',"
+            " 'Müller ' || n, 'x' FROM generate_series(1, 200) n"
+        )
+        session.execute("INSERT INTO projects (user_id, name) SELECT id, 'p ' || email FROM users")
+        session.execute("CREATE TABLE notes (text text); INSERT INTO notes VALUES ('no key')")
+        yield session
+
+
+@pytest.fixture
+def backup(server: Server, live: Connection, tmp_path: Path) -> Backup:
+    """A backup of it."""
+    assert live
+    shelf = Shelf(tmp_path / "backups", Keys(tmp_path / "key"))
+    with shelf.held("test"):
+        return take(server, shelf, Order(LIVE), lambda _manifest, _digest: None)
+
+
+def beside(server: Server) -> Beside:
+    """A restore into this server."""
+    return Beside(server, LIVE, "r1", "schema_migrations")
+
+
+def quiet(_: str) -> None:
+    """Progress that nobody reads."""
+
+
+def about(server: Server, name: str) -> Any:
+    """Grants and settings of a database."""
+    with server.connect("postgres") as admin:
+        return admin.execute(
+            "SELECT datacl::text, (SELECT array_agg(setrole::regrole::text || ' ' || one ORDER BY setrole, one)"
+            " FROM pg_db_role_setting, unnest(setconfig) one WHERE setdatabase = d.oid)"
+            " FROM pg_database d WHERE datname = %s",
+            (name,),
+        ).fetchone()
+
+
+def test_restored_beside_then_swapped_then_back(server: Server, live: Connection, backup: Backup) -> None:
+    """Until the swap the live database is what it was; then the name leads to the backup's rows; and back again."""
+    one, then = beside(server), contents(live)
+    live.execute("DELETE FROM users WHERE email LIKE '1%'")
+    damaged, facts = contents(live), about(server, LIVE)
+    one.restore(backup.manifest(), backup.folder, quiet)
+    assert (one.restored()[0], one.swapped(), contents(live)) == (True, False, damaged)
+    one.swap()
+    with server.connect(LIVE) as now, server.connect(one.old) as old:
+        assert (contents(now), contents(old)) == (then, damaged)
+    assert about(server, LIVE) == facts
+    assert one.restored()[0]
+    one.swap_back()
+    with server.connect(LIVE) as now:
+        assert contents(now) == damaged
+    assert not one.swapped()
+    one.drop()
+    assert not one.restored()[0]
+
+
+def test_applications_that_connect_again_are_away_for_a_moment(
+    server: Server, live: Connection, backup: Backup
+) -> None:
+    """Sessions are ended once, nobody finds a name without a database, and everybody works on afterwards."""
+    assert live
+    one, stop, gaps, strange = beside(server), threading.Event(), [], []
+    one.restore(backup.manifest(), backup.folder, quiet)
+
+    def work() -> None:
+        last, session = time.monotonic(), None
+        while not stop.is_set():
+            try:
+                session = session or server.connect(LIVE, autocommit=True)
+                session.execute("UPDATE projects SET name = name WHERE name = 'p 1@x.invalid'")
+            except (psycopg.Error, Failed) as error:
+                session = None
+                strange.extend([str(error)] if "does not exist" in str(error) else [])
+                continue
+            gaps.append(time.monotonic() - last)
+            last = time.monotonic()
+
+    workers = [threading.Thread(target=work) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    time.sleep(0.5)
+    away = one.swap()
+    time.sleep(1.0)
+    stop.set()
+    for worker in workers:
+        worker.join()
+    assert strange == []
+    assert gaps
+    assert away < max(gaps) + 1
+    with server.connect(LIVE) as now:
+        assert now.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = 'spheroseg'").fetchone() == (1,)
+
+
+def test_an_archive_that_cannot_be_restored_leaves_the_live_database_alone(
+    server: Server, live: Connection, backup: Backup
+) -> None:
+    """Cut in the middle: pg_restore says so, nothing counts as restored, and the next try begins anew."""
+    one, before = beside(server), contents(live)
+    victim = max((backup.folder / "dump").glob("*.dat*"), key=lambda path: path.stat().st_size)
+    whole = victim.read_bytes()
+    victim.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CommandFailed, match="pg_restore ended with 1"):
+        one.restore(backup.manifest(), backup.folder, quiet)
+    assert (one.restored()[0], one.swapped(), contents(live)) == (False, False, before)
+    victim.write_bytes(whole)
+    one.restore(backup.manifest(), backup.folder, quiet)
+    assert one.restored()[0]
+
+
+def test_an_archive_with_other_rows_than_its_manifest_is_not_believed(
+    server: Server, live: Connection, backup: Backup
+) -> None:
+    """Whole, readable, and not what was backed up: the proof before the swap says which table."""
+    before, said = contents(live), backup.manifest()
+    tables = dict(said.state.tables)
+    tables["public.users"] = tables["public.users"].model_copy(update={"hash": "1"})
+    wrong = said.model_copy(update={"state": said.state.model_copy(update={"tables": tables})})
+    one = replace(beside(server), run="r2")
+    with pytest.raises(Failed, match=r"table public\.users: 200 rows"):
+        one.restore(wrong, backup.folder, quiet)
+    assert (one.restored()[0], contents(live)) == (False, before)
+
+
+def test_late_writes_are_counted_by_table_and_listed_by_row(
+    server: Server, live: Connection, backup: Backup, tmp_path: Path
+) -> None:
+    """New, changed and deleted rows are told apart, and what will be lost is written down whole."""
+    one = beside(server)
+    one.restore(backup.manifest(), backup.folder, quiet)
+    live.execute("INSERT INTO projects (user_id, name) SELECT id, 'späte Arbeit' FROM users LIMIT 3")
+    live.execute("UPDATE users SET name = 'Married' WHERE email IN ('7@x.invalid', '8@x.invalid')")
+    live.execute("DELETE FROM projects WHERE name = 'p 9@x.invalid'")
+    live.execute("INSERT INTO notes VALUES ('one'), ('two')")
+    live.execute("CREATE TABLE since_then (a int); INSERT INTO since_then VALUES (1)")
+    listed = tmp_path / "late.jsonl"
+    with server.connect(LIVE) as now, server.connect(one.name) as then:
+        found = late_writes(now, then, listed)
+    assert found == [
+        Late("public.notes", new=2, keyless=True),
+        Late("public.projects", new=3, deleted=1),
+        Late("public.since_then", new=1, keyless=True),
+        Late("public.users", changed=2),
+    ]
+    rows = [json.loads(line) for line in listed.read_text().splitlines()]
+    assert sorted((one["table"], one["kind"], one["row"]["name"]) for one in rows) == [
+        ("public.projects", "new", "späte Arbeit"),
+        ("public.projects", "new", "späte Arbeit"),
+        ("public.projects", "new", "späte Arbeit"),
+        ("public.users", "changed", "Married"),
+        ("public.users", "changed", "Married"),
+    ]
+    assert listed.stat().st_mode & 0o777 == 0o600

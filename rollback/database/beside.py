@@ -1,0 +1,233 @@
+"""A database restored beside the live one, proven equal to its manifest, and swapped in by a rename (RUNBOOK, Restore).
+
+The live database serves until the swap and is kept under a dated name after it: the only good copy of anything is
+never dropped. Killed at any point, the live name leads to the old database or to the new one, never to none.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import sql
+
+from rollback.database.backup import state
+from rollback.engine import CommandFailed, wait_until
+from rollback.outcome import Failed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from rollback.database.backup.manifest import Manifest
+    from rollback.database.server import Connection, Server
+
+__all__ = ["Beside"]
+
+_RESTORE = ["pg_restore", "-Fd", "-j2", "--exit-on-error", "--no-tablespaces"]
+_DAY = 24 * 3600
+_SETTLE_SECONDS = 15
+#: PostgreSQL cuts longer names, and two of them would become one.
+LONGEST = 63
+_LIKE = """
+    SELECT pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype
+    FROM pg_database WHERE datname = %s"""
+_GRANTS = """
+    SELECT CASE a.grantee WHEN 0 THEN '' ELSE pg_get_userbyid(a.grantee) END, a.privilege_type, a.is_grantable
+    FROM pg_database d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a
+    WHERE d.datname = %s AND a.grantee <> d.datdba ORDER BY 1, 2"""
+_SETTINGS = """
+    SELECT CASE s.setrole WHEN 0 THEN '' ELSE pg_get_userbyid(s.setrole) END,
+           split_part(one, '=', 1), substr(one, strpos(one, '=') + 1)
+    FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) one
+    WHERE d.datname = %s ORDER BY 1, 2"""
+
+
+@dataclass(frozen=True)
+class Beside:
+    """One restore into one server.
+
+    Attributes:
+        server: where the live database is.
+        live: its name.
+        run: id of the run; names derive from it.
+        history: the table of applied migrations.
+    """
+
+    server: Server
+    live: str
+    run: str
+    history: str
+
+    @property
+    def name(self) -> str:
+        """The restored database, until the swap."""
+        return f"{self.live[: LONGEST - len(self.run) - 10]}_restored_{self.run}"
+
+    @property
+    def old(self) -> str:
+        """The live database of before, after the swap."""
+        return f"{self.live[: LONGEST - len(self.run) - 10]}_before_{self.run}"
+
+    # restore
+
+    def restored(self) -> tuple[bool, str]:
+        """Whether the restored database is there, whole and proven: its comment is written last."""
+        if self.swapped():
+            return True, f"{self.live} is the restored database"
+        told = self._value(
+            "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s", self.name
+        )
+        return bool(told), str(told or f"{self.name} is not there, or not whole")
+
+    def restore(self, manifest: Manifest, folder: Path, progress: Callable[[str], None]) -> None:
+        """Restore, analyse, and prove equal to the manifest; what a kill has left is made anew.
+
+        Raises:
+            CommandFailed: pg_restore failed, with its message.
+            Failed: what was restored is not what the manifest says.
+        """
+        self.drop()
+        self._create()
+        progress(f"restoring {manifest.id} into {self.name}")
+        argv = [*_RESTORE, "--dbname", self.name, "/work/dump"]
+        result = self.server.run(argv, folder=folder, seconds=_DAY)
+        if result.code != 0:
+            raise CommandFailed(f"pg_restore ended with {result.code}: {result.err.strip()}", "look at the message")
+        progress("comparing every table with the manifest")
+        told = self._proof(manifest)
+        self._carry_over()
+        self._admin(
+            sql.SQL("COMMENT ON DATABASE {} IS {}").format(
+                sql.Identifier(self.name), sql.Literal(f"restored from {manifest.id}: {told}")
+            )
+        )
+
+    def _create(self) -> None:
+        owner, encoding, collate, ctype = self._row(_LIKE, self.live)
+        command = sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}")
+        named = sql.Identifier(self.name), sql.Identifier(owner)
+        self._admin(command.format(*named, *map(sql.Literal, (encoding, collate, ctype))))
+
+    def _proof(self, manifest: Manifest) -> str:
+        """Rows, sequences, schema and migrations; roles and grants on the database itself are the server's of today."""
+        with self.server.connect(self.name) as session:
+            found = state.read(self.server, session, self.name, manifest.history)
+        today = {"roles": manifest.state.roles, "acl": manifest.state.acl, "settings": manifest.state.settings}
+        wrong = state.differences(manifest.state, found.model_copy(update=today), without_role=self.server.user)
+        if wrong:
+            raise Failed(
+                f"What was restored is not what {manifest.id} says: {'; '.join(wrong[:5])}.", "use another backup"
+            )
+        with self.server.connect(self.name, autocommit=True) as session:
+            session.execute("ANALYZE")
+        rows = sum(one.count for one in found.tables.values())
+        return f"{len(found.tables)} tables, {rows} rows, as in the manifest"
+
+    def drop(self) -> None:
+        """Drop what was restored and not swapped in."""
+        self._admin(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(self.name)))
+
+    # what a rename leaves behind
+
+    def _carry_over(self) -> None:
+        """Grants on the database and its settings: a rename takes neither along, and a dump without -C has neither."""
+        with self.server.connect("postgres", autocommit=True) as admin:
+            name = sql.Identifier(self.name)
+            admin.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
+            for grantee, privilege, grantable in admin.execute(_GRANTS, (self.live,)).fetchall():
+                who = sql.Identifier(str(grantee)) if grantee else sql.SQL("PUBLIC")
+                option = sql.SQL(" WITH GRANT OPTION" if grantable else "")
+                command = sql.SQL("GRANT {} ON DATABASE {} TO {}{}")
+                admin.execute(command.format(_PRIVILEGES[str(privilege)], name, who, option))
+            for role, key, value in admin.execute(_SETTINGS, (self.live,)).fetchall():
+                _set(admin, name, str(role), str(key), str(value))
+
+    # swap
+
+    def swapped(self) -> bool:
+        """Whether the live name leads to what was restored."""
+        return self._value("SELECT 1 FROM pg_database WHERE datname = %s", self.old) is not None
+
+    def swap(self) -> float:
+        """Put the restored database in the place of the live one; returns seconds without any.
+
+        Sessions are ended; applications connect again by themselves.
+        """
+        seconds = self._exchange(self.live, self.old, self.name)
+        self._allow(self.old)
+        return seconds
+
+    def swap_back(self) -> None:
+        """The live database of before, again under its name."""
+        if self.swapped():
+            self._exchange(self.live, self.name, self.old)
+        self._allow(self.live)
+
+    def _exchange(self, live: str, aside: str, incoming: str) -> float:
+        """Two renames in one transaction: there is always a database of the live name."""
+        began = time.monotonic()
+        with self.server.connect("postgres", autocommit=True) as admin:
+            for name in (live, incoming):
+                admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(name)))
+            wait_until(lambda: _emptied(admin, live, incoming), seconds=_SETTLE_SECONDS, what="the end of all sessions")
+            with admin.transaction():
+                for old, new in ((live, aside), (incoming, live)):
+                    command = sql.SQL("ALTER DATABASE {} RENAME TO {}")
+                    admin.execute(command.format(sql.Identifier(old), sql.Identifier(new)))
+            admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(sql.Identifier(live)))
+        return time.monotonic() - began
+
+    def open(self) -> None:
+        """Let applications in; where the swap was killed between its parts they are still kept out."""
+        self._allow(self.live)
+
+    def _allow(self, name: str) -> None:
+        self._admin(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(sql.Identifier(name)))
+
+    # questions
+
+    def _admin(self, command: sql.SQL | sql.Composed) -> None:
+        with self.server.connect("postgres", autocommit=True) as admin:
+            try:
+                admin.execute(command)
+            except psycopg.Error as error:
+                raise Failed(
+                    f"PostgreSQL refuses: {error.diag.message_primary}.", "look at the server's log"
+                ) from error
+
+    def _row(self, question: str, *values: object) -> Any:
+        with self.server.connect("postgres", autocommit=True) as admin:
+            found = admin.execute(question.encode(), values).fetchone()
+        if found is None:
+            raise Failed(f"There is no database {self.live}.", "see [database] name in rollback.toml")
+        return found
+
+    def _value(self, question: str, *values: object) -> Any:
+        with self.server.connect("postgres", autocommit=True) as admin:
+            found = admin.execute(question.encode(), values).fetchone()
+        return found[0] if found else None
+
+
+_PRIVILEGES = {"CREATE": sql.SQL("CREATE"), "CONNECT": sql.SQL("CONNECT"), "TEMPORARY": sql.SQL("TEMPORARY")}
+
+
+def _set(admin: Connection, database: sql.Identifier, role: str, key: str, value: str) -> None:
+    """A setting of the database; by way of the session, so that PostgreSQL itself does the quoting."""
+    admin.execute("SELECT set_config(%s, %s, false)", (key, value))
+    name = sql.SQL(".").join(map(sql.Identifier, key.split(".")))
+    where = sql.SQL("DATABASE {}").format(database)
+    if role:
+        where = sql.SQL("ROLE {} IN DATABASE {}").format(sql.Identifier(role), database)
+    admin.execute(sql.SQL("ALTER {} SET {} FROM CURRENT").format(where, name))
+    admin.execute(sql.SQL("RESET {}").format(name))
+
+
+def _emptied(admin: Connection, *names: str) -> tuple[bool, str]:
+    """End the sessions of databases that let nobody in any more."""
+    question = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = ANY(%s)"
+    row = admin.execute(question, (list(names),)).fetchone()
+    left = int(str(row[0])) if row else 0
+    return left == 0, f"{left} sessions"

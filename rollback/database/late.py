@@ -1,0 +1,139 @@
+"""Late writes: what the live database has and a backup has not, row by row, before anybody decides to go back to it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from psycopg import sql
+
+from rollback.database import contents
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from rollback.database.server import Connection
+
+__all__ = ["Late", "late_writes"]
+
+_KEY = """
+    SELECT a.attname::text FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey)
+    WHERE i.indisprimary AND i.indrelid = format('%%I.%%I', %s::text, %s::text)::regclass ORDER BY a.attname"""
+_BATCH = 5000
+_END = ("", "")
+
+
+@dataclass(frozen=True)
+class Late:
+    """What going back means for one table.
+
+    Attributes:
+        new: rows that are in the live database alone: they will not be there.
+        changed: rows whose values were changed since: they will be as they were.
+        deleted: rows that are in the backup alone: they will be back.
+        keyless: the table has no primary key: only its number of rows could be compared.
+    """
+
+    table: str
+    new: int = 0
+    changed: int = 0
+    deleted: int = 0
+    keyless: bool = False
+
+    @property
+    def any(self) -> bool:
+        """Whether there is anything to say."""
+        return bool(self.new or self.changed or self.deleted)
+
+    def __str__(self) -> str:
+        how = " (no key: by number alone)" if self.keyless else ""
+        return (
+            f"{self.table}: {self.new} new rows lost, {self.changed} as before, {self.deleted} deleted ones back{how}"
+        )
+
+
+def late_writes(live: Connection, restored: Connection, listed: Path) -> list[Late]:
+    """Compare every table; rows that will be lost or set back are written to a file, one JSON object a line.
+
+    Args:
+        live: a transaction on the live database.
+        restored: a transaction on what was restored.
+        listed: where the rows go; private to the owner.
+    """
+    listed.unlink(missing_ok=True)
+    listed.touch(mode=0o600)
+    there, here = contents.columns(restored), contents.columns(live)
+    found = []
+    with listed.open("a", encoding="utf-8") as file:
+        for table in sorted(here):
+            late = _only_live(live, table) if table not in there else _compared(live, restored, table, file)
+            found.append(late)
+    return [one for one in found if one.any]
+
+
+def _only_live(live: Connection, table: str) -> Late:
+    return Late(table, new=_count(live, table), keyless=True)
+
+
+def _compared(live: Connection, restored: Connection, table: str, file: Any) -> Late:
+    schema, _, name = table.partition(".")
+    key = [str(row[0]) for row in live.execute(_KEY, (schema, name)).fetchall()]
+    if not key:
+        now, then = _count(live, table), _count(restored, table)
+        return Late(table, new=max(0, now - then), deleted=max(0, then - now), keyless=True)
+    found = list(_merged(_keys(live, table, key), _keys(restored, table, key)))
+    for start in range(0, len(found), _BATCH):
+        some = {identity: kind for kind, identity in found[start : start + _BATCH] if kind != "deleted"}
+        for identity, row in _rows(live, table, key, list(some)):
+            file.write(json.dumps({"table": table, "kind": some[identity], "row": row}, ensure_ascii=False) + "\n")
+    kinds = [kind for kind, _ in found]
+    return Late(table, kinds.count("new"), kinds.count("changed"), kinds.count("deleted"))
+
+
+def _merged(live: Iterator[tuple[str, str]], then: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Both are sorted by key: one pass."""
+    a, b = next(live, _END), next(then, _END)
+    while a is not _END or b is not _END:
+        if b is _END or (a is not _END and a[0] < b[0]):
+            yield "new", a[0]
+            a = next(live, _END)
+        elif a is _END or b[0] < a[0]:
+            yield "deleted", b[0]
+            b = next(then, _END)
+        else:
+            if a[1] != b[1]:
+                yield "changed", a[0]
+            a, b = next(live, _END), next(then, _END)
+
+
+def _keys(session: Connection, table: str, key: list[str]) -> Iterator[tuple[str, str]]:
+    """Key and hash of every row, in the order of the key's text."""
+    names = contents.columns(session)[table]
+    row = sql.SQL(", ").join(map(sql.Identifier, names))
+    question = sql.SQL('SELECT {} COLLATE "C" AS k, hashtextextended(ROW({})::text, 0)::text FROM {} ORDER BY k')
+    with session.cursor("late") as cursor:
+        cursor.itersize = _BATCH
+        cursor.execute(question.format(_identity(key), row, _relation(table)))
+        for identity, digest in cursor:
+            yield str(identity), str(digest)
+
+
+def _identity(key: list[str]) -> sql.Composable:
+    return sql.SQL("jsonb_build_array({})::text").format(sql.SQL(", ").join(map(sql.Identifier, key)))
+
+
+def _rows(live: Connection, table: str, key: list[str], identities: list[str]) -> Iterator[tuple[str, Any]]:
+    question = sql.SQL("SELECT {0}, to_jsonb(one) FROM {1} one WHERE {0} = ANY(%s)")
+    found = live.execute(question.format(_identity(key), _relation(table)), (identities,))
+    return ((str(identity), row) for identity, row in found.fetchall())
+
+
+def _count(session: Connection, table: str) -> int:
+    found = session.execute(sql.SQL("SELECT count(*) FROM {}").format(_relation(table))).fetchone()
+    return int(str(found[0])) if found else 0
+
+
+def _relation(table: str) -> sql.Identifier:
+    return sql.Identifier(*table.split("."))
