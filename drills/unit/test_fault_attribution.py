@@ -96,10 +96,11 @@ def test_a_kept_connection_that_ends_is_the_dead_releases_only_while_it_alone_se
 
 
 def test_the_slow_release_answers_for_users_who_gave_up_and_not_for_cut_connections() -> None:
-    """The slow release answers for users who waited to the end, and only until users are being moved."""
+    """The slow release answers for users who waited to the end and were answered by nobody."""
     slow = ALL["slow"]
     assert slow.explains(asked(done=30.0))
-    assert not slow.owns(asked(done=30.0))
+    assert slow.owns(asked(done=30.0))
+    assert not slow.owns(asked(done=29.0))
     assert not slow.explains(asked(done=29.0))
     assert not slow.explains(asked(done=30.0, cls="websocket", path="ml"))
     assert slow.explains(asked(done=35.0, cls="websocket", path="ml"))
