@@ -114,3 +114,12 @@ def test_the_interruption_by_the_deployment_is_explained_and_owned_by_nobody() -
     assert fault.explains(asked(status=502))
     assert not fault.owns(asked(status=502))
     assert not fault.explains(asked(status=502, sent=21.1, done=21.2))
+
+
+def test_the_release_with_errors_answers_for_an_upload_that_it_hung_up_on_while_it_alone_serves() -> None:
+    """It answers before it has read the body; nobody else's 502 is its work, and none while users are being moved."""
+    errors = candidates.errors()
+    upload: dict[str, Any] = {"status": 502, "cls": "post", "path": "write", "route": "/api/projects/{id}/images"}
+    assert errors.explains(asked(**upload))
+    assert not errors.owns(asked(**upload))
+    assert not errors.explains(asked(**{**upload, "route": "/api/projects"}))
