@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 import time
@@ -17,7 +18,7 @@ from rollback.console import Speaker
 from rollback.deployment import Deployment
 from rollback.documents.verification import verify as verified
 from rollback.operations import Operations
-from rollback.outcome import Exit, Stop
+from rollback.outcome import Exit, Failed, Stop
 from rollback.procedures import application as application_procedure
 from rollback.procedures import recording, survey
 from rollback.release import Shelf
@@ -217,11 +218,30 @@ def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
+def _run() -> None:
+    """The command; what the file system refuses is a sentence as well.
+
+    Raises:
+        Failed: a file or folder of the state, or the output, cannot be read or written.
+    """
+    try:
+        app()
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise Failed(
+            f"{where}{error.strerror or error}.", "mend that, then `rollback history` says what stands"
+        ) from error
+
+
 def main() -> None:
     """Run the command; an orderly stop becomes one sentence on standard error and its exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
+    # a path with letters that the terminal does not know is told, not fallen over
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        app()
+        _run()
     except Stop as stop:
         outcome = type(stop).__name__.lower()
         sys.stderr.write(f"{outcome}: {stop}\n")

@@ -199,6 +199,8 @@ def load(root: Path) -> Settings:
         raise UsageError(
             f"There is no {FILE} in {root}.", "go to the checkout of the deployment, or name it with -C FOLDER"
         ) from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.", "name the checkout with -C FOLDER") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid TOML: {error}.", "mend that line") from None
     try:

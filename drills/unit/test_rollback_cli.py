@@ -120,6 +120,10 @@ WRONG = {
     "bad name to verify": (["verify", "a b"], "`a b` cannot be the name of a release"),
     "empty name": (["release", "show", ""], "`` cannot be the name of a release"),
     "no such folder": (["history", "-C", "no/where"], "There is no rollback.toml in"),
+    "no folder": (["verify", "-C", "rollback.toml"], "cannot be read: Not a directory"),
+    "no such word": (["migration", "chek", "x"], "No such command"),
+    "both": (["migration", "012", "--steps", "3"], "either which migrations or how many"),
+    "neither": (["migration", "back"], "either which migrations or how many"),
 }
 
 
@@ -166,6 +170,14 @@ def test_an_unknown_release_is_refused(rollback: Command, checkout: Path, words:
     code, out, err = rollback(checkout.parent, *words, "-C", checkout.name)
     assert (code, out) == (20, "")
     assert err == "refused: There is no recorded release v9; recorded: none. Next: `rollback release list`\n"
+
+
+def test_a_state_folder_that_is_a_file_is_a_sentence(checkout: Path) -> None:
+    """What the file system refuses ends in an exit code of the table and without a traceback."""
+    (checkout / ".rollback").write_text("not a folder")
+    code, _, err = really(checkout, "application", "v1", "--yes")
+    assert code in {2, 20, 40}
+    assert "Not a directory" in err or "File exists" in err
 
 
 def test_a_machine_gets_a_document_of_a_refusal_too(rollback: Command, checkout: Path) -> None:

@@ -40,7 +40,7 @@ def _desk(directory: Path, *, as_json: bool) -> tuple[Desk, Speaker]:
 @app.command()
 def take(
     *,
-    encrypt: Annotated[bool, typer.Option("--encrypt", help="Seal it to the `recipients` of [backup].")] = False,
+    encrypt: Annotated[bool, typer.Option("--encrypt", help="Seal it to the `recipients` of rollback.toml.")] = False,
     uploads: Annotated[bool, typer.Option("--uploads", help="With the uploaded images.")] = False,
     as_json: AsJson = False,
     directory: Directory = HERE,

@@ -23,7 +23,7 @@ class _BackByDefault(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the word in where it is left out."""
-        if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
+        if args and (args[0][:1].isdigit() or args[0].startswith("--steps")):
             args = ["back", *args]
         return super().parse_args(ctx, args)
 
@@ -59,7 +59,7 @@ def back(  # noqa: PLR0913 -- the words of the command
     """
     named = versions or []
     if bool(named) == bool(steps):
-        raise UsageError("Say which migrations, or how many with --steps.", "e.g. `rollback migration 012`")
+        raise UsageError("Say either which migrations or how many with --steps.", "e.g. `rollback migration 012`")
     deployment, speaker = Deployment.load(directory), Speaker(as_json, yes)
 
     def surveyed(run: str) -> dict[str, Any]:
