@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rollback import commands
 from rollback.database import disposable
 from rollback.database.migrations.bench import Bench
 from rollback.database.migrations.check import Checker
@@ -111,11 +112,16 @@ def test_an_interrupted_check_leaves_no_server(tmp_path: Path) -> None:
     """Ctrl-C in the middle of a statement: exit code 130, and no container of this process stays."""
     _write(tmp_path, {"001_long.sql": "SELECT pg_sleep(120);"})
     argv = [sys.executable, "-m", "rollback", "migration", "check", str(tmp_path), "--image", IMAGE]
-    with subprocess.Popen(argv, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as operator:
-        deadline = time.monotonic() + 30
-        while len(_containers(operator.pid)) < 2 and time.monotonic() < deadline:
+    with subprocess.Popen(
+        argv,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        preexec_fn=_interruptible,  # noqa: PLW1509 -- one call into the kernel, before anything else of the child
+    ) as operator:
+        deadline = time.monotonic() + 60
+        while not _asleep(operator.pid) and time.monotonic() < deadline:
             time.sleep(0.1)
-        time.sleep(2)  # it sleeps in the statement by now
         assert len(_containers(operator.pid)) == 2
         os.kill(operator.pid, signal.SIGINT)
         _, err = operator.communicate(timeout=60)
@@ -123,10 +129,21 @@ def test_an_interrupted_check_leaves_no_server(tmp_path: Path) -> None:
     assert _containers(operator.pid) == []
 
 
+def _interruptible() -> None:
+    """As from a terminal: what a shell starts in the background has SIGINT ignored, and its children too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def _containers(pid: int) -> list[str]:
+    """IDs of the containers of that process."""
+    rows = Engine(Path("/")).ask(commands.labelled(disposable.LABEL)).splitlines()
+    return [row.split()[0] for row in rows if row.split()[-1].startswith(f"{pid}/")]
+
+
+def _asleep(pid: int) -> bool:
+    """Whether a backend of its server is in a statement."""
     engine = Engine(Path("/"))
-    labels = engine.ask(["docker", "ps", "-a", "--format", f'{{{{.Label "{disposable.LABEL}"}}}}']).split()
-    return [one for one in labels if one.startswith(f"{pid}.")]
+    return any("SELECT" in engine.run(["docker", "top", one]).out for one in _containers(pid))
 
 
 LEFT = {
