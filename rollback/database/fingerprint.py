@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
     from rollback.database.server import Connection, Server
 
-__all__ = ["Difference", "Schema", "difference", "logical", "strict"]
+__all__ = ["LOCK_WAIT", "Difference", "Schema", "difference", "logical", "strict"]
 
+#: How long pg_dump waits for a lock.
+LOCK_WAIT = "10s"
 _RESTRICT = re.compile(r"^\\(?:un)?restrict .*$\n?", re.MULTILINE)
 _COMMENT = re.compile(r"^--.*$\n?", re.MULTILINE)
 
@@ -106,7 +108,8 @@ def strict(server: Server, database: str, *, snapshot: str | None = None) -> str
     Raises:
         CommandFailed: pg_dump ended with an error.
     """
-    argv = ["pg_dump", "--schema-only", "--dbname", database]
+    # behind somebody who waits for our own snapshot's locks it would wait for ever
+    argv = ["pg_dump", "--schema-only", "--lock-wait-timeout", LOCK_WAIT, "--dbname", database]
     argv += ["--snapshot", snapshot] if snapshot else []
     result = server.run(argv)
     if result.code != 0:

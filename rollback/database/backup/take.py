@@ -18,7 +18,7 @@ import psycopg
 from psycopg import sql
 
 from rollback import __version__
-from rollback.database import contents
+from rollback.database import contents, fingerprint
 from rollback.database.backup import seal, state, uploads
 from rollback.database.backup.manifest import NAME, File, Manifest, Uploads, new_id
 from rollback.database.backup.shelf import sync_folder, write
@@ -43,7 +43,7 @@ __all__ = ["GLOBALS", "READ", "Order", "take"]
 
 GLOBALS = "globals.sql"
 READ = ["pg_restore", "-f", "/dev/null", "/work/dump"]
-_DUMP = ["pg_dump", "-Fd", "-j2", "-Z1", "-f", "/work/dump"]
+_DUMP = ["pg_dump", "-Fd", "-j2", "-Z1", "--lock-wait-timeout", fingerprint.LOCK_WAIT, "-f", "/work/dump"]
 _VERSION = re.compile(r"(\d+)(?:\.(\d+))?")
 _LOCK_TIMEOUT = "10s"
 #: A materialized view cannot be locked; what it was made from is.
