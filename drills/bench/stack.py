@@ -10,6 +10,7 @@ import statistics
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -37,7 +38,7 @@ def seconds(folder: Path) -> dict[str, float]:
         stack.down()
     marks.append(time.monotonic())
     names = ("ready", "down", "bare up", "removed")
-    return {name: after - before for name, before, after in zip(names, marks, marks[1:], strict=True)}
+    return {name: after - before for name, (before, after) in zip(names, pairwise(marks), strict=True)}
 
 
 def main() -> None:
