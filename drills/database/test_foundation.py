@@ -106,7 +106,7 @@ def test_programs_write_into_any_folder(server: Server, tmp_path: Path) -> None:
     """A path with spaces, commas, quotes and umlauts is one path, and the files are the operator's."""
     folder = tmp_path / 'a, "b" ü'
     folder.mkdir()
-    result = server.run(["pg_dump", "-Fd", "-j2", "-f", "/work/dump", "-d", "postgres"], folder=folder)
+    result = server.run(["pg_dump", "-Fd", "-j2", "-f", "/exchange/dump", "-d", "postgres"], folder=folder)
     assert (result.code, result.err) == (0, "")
     assert (folder / "dump/toc.dat").stat().st_uid == folder.stat().st_uid
 

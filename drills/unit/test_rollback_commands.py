@@ -98,7 +98,7 @@ TABLE = {
             network="container:c1",
             name="n",
             label="l=1",
-            mount="type=bind,source=/a b,target=/work",
+            mount="type=bind,source=/a b,target=/exchange",
             user="1:2",
             hidden=["/data"],
         ),
@@ -107,7 +107,7 @@ TABLE = {
                 "docker run --rm --name n --label l=1 --network container:c1 --user 1:2 --env PGHOST --env PGUSER"
                 " --env PGPASSWORD --entrypoint pg_dump --mount type=tmpfs,destination=/data --mount"
             ),
-            "type=bind,source=/a b,target=/work",
+            "type=bind,source=/a b,target=/exchange",
             "i",
             "-d",
             "a b",

@@ -92,7 +92,7 @@ class Beside:
         self.drop()
         self._create()
         progress(f"restoring {manifest.id} into {self.name}")
-        argv = [*_RESTORE, "--dbname", self.name, "/work/dump"]
+        argv = [*_RESTORE, "--dbname", self.name, "/exchange/dump"]
         result = self.server.run(argv, folder=folder, seconds=_DAY)
         if result.code != 0:
             raise CommandFailed(f"pg_restore ended with {result.code}: {result.err.strip()}", "look at the message")

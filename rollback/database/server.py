@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["WORK", "Connection", "Server", "of_container", "of_deployment", "run_alone"]
 
 #: Where a program finds the folder that it was given.
-WORK = "/work"
+WORK = "/exchange"
 CONNECT_SECONDS = 30
 _OF_DOCKER = (125, 126, 127)
 
@@ -80,7 +80,7 @@ class Server:
             raise Failed(f"The database `{database}` cannot be reached: {_line(error)}.", "is it running?") from error
 
     def run(self, argv: Sequence[str], *, folder: Path | None = None, seconds: float = 3600) -> Result:
-        """Run one of PostgreSQL's programs beside the server; `folder` of this host is its /work.
+        """Run one of PostgreSQL's programs beside the server; `folder` of this host is its /exchange.
 
         It runs as the operator, in the server's network, with the server's own version; nothing of it stays.
         """
@@ -90,7 +90,7 @@ class Server:
 
 
 def run_alone(engine: Engine, image: str, argv: Sequence[str], *, folder: Path, seconds: float = 3600) -> Result:
-    """Run one of PostgreSQL's programs that needs no server and no network; `folder` of this host is its /work."""
+    """Run one of PostgreSQL's programs that needs no server and no network; `folder` of this host is its /exchange."""
     return engine.run(_program(engine, image, argv, "none", folder), seconds=seconds)
 
 

@@ -44,7 +44,7 @@ def restore(server: Server, folder: Path) -> None:
         except psycopg.Error as error:
             # the statement may hold a password hash: only PostgreSQL's own first line is told
             raise CommandFailed(f"the roles cannot be restored: {error.diag.message_primary}") from None
-    _ask(server, [*_RESTORE, "-d", "template1", "/work/dump"], folder)
+    _ask(server, [*_RESTORE, "-d", "template1", "/exchange/dump"], folder)
 
 
 def amcheck(server: Server, database: str) -> None:

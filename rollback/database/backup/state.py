@@ -45,8 +45,8 @@ _DERIVED = "SELECT format('%s.%s', schemaname, matviewname) FROM pg_matviews"
 _LARGE_OBJECTS = ("pg_catalog", "pg_largeobject", ("data", "loid", "pageno"))
 #: The archive's own words for where sequences stand, and nothing else of it.
 _SEQUENCE_WORDS = (
-    'set -o pipefail; pg_restore -l /work/dump | awk \'$4 == "SEQUENCE" && $5 == "SET"\' > /tmp/list'
-    " && exec pg_restore -f - -L /tmp/list /work/dump"
+    'set -o pipefail; pg_restore -l /exchange/dump | awk \'$4 == "SEQUENCE" && $5 == "SET"\' > /tmp/list'
+    " && exec pg_restore -f - -L /tmp/list /exchange/dump"
 )
 _SETVAL = re.compile(r"^SELECT pg_catalog\.setval\('((?:[^']|'')+)', (-?[0-9]+), (true|false)\);$", re.MULTILINE)
 

@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 __all__ = ["GLOBALS", "READ", "Order", "take"]
 
 GLOBALS = "globals.sql"
-READ = ["pg_restore", "-f", "/dev/null", "/work/dump"]
-_DUMP = ["pg_dump", "-Fd", "-j2", "-Z1", "--lock-wait-timeout", fingerprint.LOCK_WAIT, "-f", "/work/dump"]
+READ = ["pg_restore", "-f", "/dev/null", "/exchange/dump"]
+_DUMP = ["pg_dump", "-Fd", "-j2", "-Z1", "--lock-wait-timeout", fingerprint.LOCK_WAIT, "-f", "/exchange/dump"]
 _VERSION = re.compile(r"(\d+)(?:\.(\d+))?")
 _LOCK_TIMEOUT = "10s"
 #: A materialized view cannot be locked; what it was made from is.
@@ -198,7 +198,7 @@ def _dump(server: Server, database: str, room: Path, snapshot: str) -> None:
 
 def _globals(server: Server, room: Path) -> None:
     """Roles with their password hashes, which are secrets: the file is private, sealed with the rest, never shown."""
-    result = server.run(["pg_dumpall", "--globals-only", "-f", f"/work/{GLOBALS}"], folder=room)
+    result = server.run(["pg_dumpall", "--globals-only", "-f", f"/exchange/{GLOBALS}"], folder=room)
     if result.code != 0:
         raise CommandFailed(f"pg_dumpall ended with {result.code}: {result.err.strip()}")
 
