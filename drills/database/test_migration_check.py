@@ -120,7 +120,8 @@ def test_an_interrupted_check_leaves_no_server(tmp_path: Path) -> None:
         preexec_fn=_interruptible,  # noqa: PLW1509 -- one call into the kernel, before anything else of the child
     ) as operator:
         deadline = time.monotonic() + 60
-        while not _asleep(operator.pid) and time.monotonic() < deadline:
+        while not _asleep(operator.pid):
+            assert time.monotonic() < deadline, "the statement never ran"
             time.sleep(0.1)
         assert len(_containers(operator.pid)) == 2
         os.kill(operator.pid, signal.SIGINT)

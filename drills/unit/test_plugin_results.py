@@ -273,6 +273,7 @@ import time
 @pytest.fixture
 def stack():
     yield
+    pathlib.Path("tearing-down").touch()
     time.sleep(0.5)
     pathlib.Path("torn-down").touch()
 
@@ -291,7 +292,7 @@ def test_sigterm_tears_down(project: pytest.Pytester) -> None:
     with subprocess.Popen(argv, cwd=project.path, env=os.environ, stdout=subprocess.PIPE, text=True) as process:
         _await(project.path / "started")
         process.send_signal(signal.SIGTERM)
-        time.sleep(0.2)  # the second one has to arrive within the tear-down that the first one began
+        _await(project.path / "tearing-down")  # the second one arrives within what the first one began
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate(timeout=30)
     assert (project.path / "torn-down").exists(), output
