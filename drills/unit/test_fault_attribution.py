@@ -107,6 +107,14 @@ def test_the_slow_release_answers_for_users_who_gave_up_and_not_for_cut_connecti
     assert not slow.explains(asked(slow, status=500))
 
 
+def test_the_slow_release_answers_for_its_own_word_that_it_has_no_connection_left() -> None:
+    """Overwhelmed, it says so itself after it has waited; a database that is really away is told at once."""
+    slow, said = ALL["slow"], {"status": 503, "reason": '503: {"error":"the database is not available"}'}
+    assert slow.owns(asked(slow, done=29.5, **said))
+    assert not slow.explains(asked(slow, done=20.5, **said))
+    assert not slow.explains(replace(asked(slow, done=29.5, **said), release=slow.over))
+
+
 def test_the_interruption_by_the_deployment_is_explained_and_owned_by_nobody() -> None:
     """What fails while the faulty release is being deployed is explained; a move of users is no deployment."""
     fault = candidates.polygons()
