@@ -12,6 +12,7 @@ import typer
 
 from rollback import __version__, lock
 from rollback.commandline.backup import app as backups
+from rollback.commandline.database import databases
 from rollback.commandline.migration import migrations
 from rollback.commandline.options import HERE, AsJson, Directory, PlanOnly, Yes, carry_out, report
 from rollback.console import Speaker
@@ -42,6 +43,7 @@ releases = typer.Typer(no_args_is_help=True, help="Record releases that are seen
 app.add_typer(releases, name="release")
 app.add_typer(migrations, name="migration")
 app.add_typer(backups, name="backup")
+app.add_typer(databases, name="database")
 
 
 @app.command()

@@ -11,7 +11,7 @@ from rollback import lock
 from rollback.journal import Journal
 from rollback.outcome import Failed, NothingToDo, Refused
 from rollback.parts.edge import Edge
-from rollback.procedures import application, migration
+from rollback.procedures import application, migration, restoration
 from rollback.runner import Runner
 from rollback.secrets import Redactor
 
@@ -38,6 +38,7 @@ PROCEDURES: dict[str, Procedure] = {
     application.NAME: application.plan,
     migration.NAME: migration.plan,
     migration.FORWARD: migration.plan_forward,
+    restoration.NAME: restoration.plan,
 }
 
 
@@ -160,7 +161,7 @@ class Operations:
 
 def _lasting(plan: Plan) -> dict[str, Any]:
     """What the plan is made from, without what differs from one look to the next."""
-    return {key: value for key, value in plan.arguments.items() if key not in ("run", "since")}
+    return {key: value for key, value in plan.arguments.items() if key not in ("run", "since", "differing")}
 
 
 def new_run() -> str:

@@ -215,3 +215,22 @@ def test_every_harmful_class_fails() -> None:
     """Every harmful class fails."""
     assert "lost" not in HARMLESS
     assert {"kept", "removed", "recovered"} <= HARMLESS
+
+
+def test_what_was_announced_row_by_row_is_no_loss() -> None:
+    """A lost, changed or resurrected thing whose identity was announced is announced; any other is not."""
+    finding = ledger(WRITES, without(PROJECT_ROW), announced={"p1"})
+    assert (finding.verdict, finding.figures["announced"], finding.figures["lost"]) == (Verdict.PASS, 1, 0)
+    assert ledger(WRITES, without(PROJECT_ROW), announced={"i1"}).verdict is Verdict.FAIL
+    assert classes([*WRITES, deletion()], TRUTH, announced={"p1", "i1"}).count("announced") == 2
+
+
+def test_an_announcement_excuses_no_duplicate_and_no_stranger() -> None:
+    """What no restore brings about is not excused by the announcement of a loss."""
+    twice = more(replace(PROJECT_ROW, id="p2"))
+    assert "duplicated" in classes(WRITES, twice, announced={"p1", "p2"})
+
+
+def test_an_announcement_that_did_not_come_true_changes_nothing() -> None:
+    """Announced and still there is kept: that the announcement was wrong is for the drill to say."""
+    assert classes(WRITES, TRUTH, announced={"p1"}) == ["kept"] * 4

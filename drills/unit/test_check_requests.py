@@ -215,3 +215,42 @@ def test_signing_in_again_is_counted_and_no_failure() -> None:
     finding = failed_by_rollback(history(at(25, status=401)), reads)
     assert finding.verdict is Verdict.PASS
     assert finding.figures["signed in again"] == 1
+
+
+STOPPED = (
+    Mark("fault injected", 10, 0),
+    Mark("rollback started", 20, 0),
+    Mark("outage begun", 23, 0),
+    Mark("cutover begun", 24, 0),
+    Mark("edge switched", 25, 0),
+    Mark("outage over", 26, 0),
+    Mark("rollback ended", 30, 0),
+)
+
+
+def test_what_falls_into_an_announced_outage_is_counted_apart() -> None:
+    """An outage that the plan announced excuses what was under way in it, and nothing before or after."""
+    during = (failed(22.5, 23.5), failed(24.5), failed(25.9, 28))
+    found = attribute(history(*during, failed(24.1, path="write"), marks=STOPPED), reads, outage=True)
+    assert [one.sent for one in found.announced] == [24.5, 25.9, 24.1]
+    assert [one.sent for one in found.fault] == [22.5]
+    outside = (failed(22, 22.5, path="write"), failed(26.5))
+    assert attribute(history(*outside, marks=STOPPED), reads, outage=True).rollback == outside
+
+
+def test_who_came_after_the_backup_is_not_known_after_it() -> None:
+    """Not known any more is announced as well, and only after the outage began; any other failure is not."""
+    unknown = (failed(27, status=401), failed(28, status=404))
+    known_not_before = failed(22, status=404, path="write")
+    found = attribute(history(*unknown, known_not_before, failed(29, status=500), marks=STOPPED), reads, outage=True)
+    assert found.announced == unknown
+    assert [one.sent for one in found.rollback] == [22, 29]
+
+
+def test_an_outage_excuses_nothing_that_was_not_announced_or_whose_end_nobody_saw() -> None:
+    """Without the announcement, or without the proof that it ended, every failure is the rollback's."""
+    unended = tuple(mark for mark in STOPPED if mark.name != "outage over")
+    for marks, outage in ((STOPPED, False), (unended, True)):
+        found = attribute(history(failed(24.5), marks=marks), reads, outage=outage)
+        assert len(found.rollback) == 1
+        assert not found.announced

@@ -56,3 +56,11 @@ def test_what_an_earlier_run_did_is_no_moment_of_this_one() -> None:
 def test_a_journal_that_says_nothing(text: str) -> None:
     """No journal, or a line that a kill has cut, says nothing."""
     assert moments(text, 0) == ()
+
+
+def test_an_outage_begins_with_the_intent_to_stop_writes_and_ends_with_the_proof_of_work() -> None:
+    """The restored database takes over as a release does; around it lies the outage that was announced."""
+    stop, swap, work = "writes stopped, and listed", "users served by the database of b", "applications at work with it"
+    entries = ((11, "intent", stop), (12, "done", stop), (13, "intent", swap), (14, "done", swap), (15, "done", work))
+    assert read(*entries) == {"outage begun": 11, "cutover begun": 13, "edge switched": 14, "outage over": 15}
+    assert "outage over" not in read(*entries[:-1], (15, "intent", work))

@@ -130,8 +130,9 @@ def test_ci_can_be_started() -> None:
 
 
 def _spelled_out(words: str, known: set[str]) -> str:
-    """`migration 012` is short for `migration back 012`."""
-    return "migration back" if words.startswith("migration ") and words not in known else words
+    """`migration 012` is short for `migration back 012`, `database latest` for `database restore latest`."""
+    usual = {"migration": "migration back", "database": "database restore"}
+    return words if words in known else usual.get(words.partition(" ")[0], words)
 
 
 def test_commands_exist() -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from rollback.commandline.migration_check import check
-from rollback.commandline.options import HERE, AsJson, Directory, PlanOnly, Yes, carry_out
+from rollback.commandline.options import HERE, AsJson, Directory, PlanOnly, Yes, carry_out, understood
 from rollback.console import Speaker
 from rollback.deployment import Deployment
 from rollback.operations import Operations
@@ -18,18 +17,8 @@ from rollback.procedures import migration as procedure
 __all__ = ["migrations"]
 
 
-class _BackByDefault(TyperGroup):
-    """`rollback migration 012` means `rollback migration back 012`."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put the word in where it is left out."""
-        if args and (args[0][:1].isdigit() or args[0].startswith("--steps")):
-            args = ["back", *args]
-        return super().parse_args(ctx, args)
-
-
 migrations = typer.Typer(
-    cls=_BackByDefault,
+    cls=understood("back", r"[0-9].*|--steps.*"),
     no_args_is_help=True,
     help="Take database migrations back, newest first, each proven before it commits.\n\n"
     "`rollback migration 012` takes back the newest migration, `rollback migration 012 011 010` or `--steps 3` three."

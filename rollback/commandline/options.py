@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from rollback.console import Speaker
     from rollback.operations import Operations
 
-__all__ = ["HERE", "AsJson", "Directory", "PlanOnly", "Yes", "carry_out", "report"]
+__all__ = ["HERE", "AsJson", "Directory", "PlanOnly", "Yes", "carry_out", "report", "understood"]
 
 Directory = Annotated[
     Path, typer.Option("-C", "--directory", help="Checkout of the deployment: the folder with rollback.toml.")
@@ -25,6 +27,21 @@ AsJson = Annotated[
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 PlanOnly = Annotated[bool, typer.Option("--plan", help="Print what would change and why; touch nothing.")]
 HERE = Path()
+
+
+def understood(command: str, first: str) -> type[TyperGroup]:
+    """A group in which one command may be left unsaid where the first word looks like its own (a pattern)."""
+
+    class Understood(TyperGroup):
+        """Puts the word in."""
+
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            """`rollback migration 012` means `rollback migration back 012`."""
+            if args and re.fullmatch(first, args[0]):
+                args = [command, *args]
+            return super().parse_args(ctx, args)
+
+    return Understood
 
 
 def carry_out(

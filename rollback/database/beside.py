@@ -6,16 +6,17 @@ never dropped. Killed at any point, the live name leads to the old database or t
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, LiteralString
 
 import psycopg
 from psycopg import sql
 
 from rollback.database.backup import state
 from rollback.engine import CommandFailed, wait_until
-from rollback.outcome import Failed
+from rollback.outcome import Failed, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
     from rollback.database.backup.manifest import Manifest
     from rollback.database.server import Connection, Server
 
-__all__ = ["Beside"]
+__all__ = ["Beside", "Overtaken", "drop_kept", "kept", "kept_name"]
 
 _RESTORE = ["pg_restore", "-Fd", "-j2", "--exit-on-error", "--no-tablespaces"]
 _DAY = 24 * 3600
 _SETTLE_SECONDS = 15
+#: Characters of a run's id.
+_RUN = 16
 #: PostgreSQL cuts longer names, and two of them would become one.
 LONGEST = 63
 _LIKE = """
@@ -43,6 +46,10 @@ _SETTINGS = """
            split_part(one, '=', 1), substr(one, strpos(one, '=') + 1)
     FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) one
     WHERE d.datname = %s ORDER BY 1, 2"""
+
+
+class Overtaken(Failed):
+    """What was listed is not all any more."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,7 @@ class Beside:
     @property
     def old(self) -> str:
         """The live database of before, after the swap."""
-        return f"{self.live[: LONGEST - len(self.run) - 10]}_before_{self.run}"
+        return kept_name(self.live, self.run)
 
     # restore
 
@@ -151,28 +158,42 @@ class Beside:
         """Whether the live name leads to what was restored."""
         return self._value("SELECT 1 FROM pg_database WHERE datname = %s", self.old) is not None
 
-    def swap(self) -> float:
+    def serving(self) -> bool:
+        """Whether the restored database has the live name and lets applications in."""
+        opened = "SELECT datallowconn FROM pg_database WHERE datname = %s"
+        return self.swapped() and bool(self._value(opened, self.live))
+
+    def swap(self, *, unwritten_since: int | None = None) -> float:
         """Put the restored database in the place of the live one; returns seconds without any.
 
         Sessions are ended; applications connect again by themselves.
+
+        Args:
+            unwritten_since: what `written` said when the late writes were listed.
+
+        Raises:
+            Overtaken: somebody has written since; the live database serves on.
         """
-        seconds = self._exchange(self.live, self.old, self.name)
+        seconds = self._exchange(self.live, self.old, self.name, unwritten_since)
         self._allow(self.old)
         return seconds
 
     def swap_back(self) -> None:
         """The live database of before, again under its name."""
         if self.swapped():
-            self._exchange(self.live, self.name, self.old)
+            self._exchange(self.live, self.name, self.old, None)
         self._allow(self.live)
 
-    def _exchange(self, live: str, aside: str, incoming: str) -> float:
+    def _exchange(self, live: str, aside: str, incoming: str, unwritten_since: int | None) -> float:
         """Two renames in one transaction: there is always a database of the live name."""
         began = time.monotonic()
         with self.server.connect("postgres", autocommit=True) as admin:
             for name in (live, incoming):
                 admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(name)))
             wait_until(lambda: _emptied(admin, live, incoming), seconds=_SETTLE_SECONDS, what="the end of all sessions")
+            if unwritten_since is not None and self.written() != unwritten_since:
+                self._allow(live)
+                raise Overtaken(f"Somebody has written into {live} since its late writes were listed.")
             with admin.transaction():
                 for old, new in ((live, aside), (incoming, live)):
                     command = sql.SQL("ALTER DATABASE {} RENAME TO {}")
@@ -186,6 +207,27 @@ class Beside:
 
     def _allow(self, name: str) -> None:
         self._admin(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(sql.Identifier(name)))
+
+    # writes
+
+    def written(self) -> int:
+        """Rows that were ever written in the live database, as PostgreSQL counts them when sessions end."""
+        question = "SELECT tup_inserted + tup_updated + tup_deleted FROM pg_stat_database WHERE datname = %s"
+        return int(self._row(question, self.live)[0])
+
+    def stop_writes(self) -> None:
+        """Whoever connects to the live database from now on reads; sessions of before are ended."""
+        self._let_write("SET default_transaction_read_only = on")
+
+    def allow_writes(self) -> None:
+        """Take `stop_writes` back."""
+        self._let_write("RESET default_transaction_read_only")
+
+    def _let_write(self, how: LiteralString) -> None:
+        with self.server.connect("postgres", autocommit=True) as admin:
+            admin.execute(sql.SQL("ALTER DATABASE {} " + how).format(sql.Identifier(self.live)))
+            question = "SELECT pg_terminate_backend(pid, %s) FROM pg_stat_activity WHERE datname = %s"
+            admin.execute(question, (_SETTLE_SECONDS * 1000, self.live))
 
     # questions
 
@@ -209,6 +251,32 @@ class Beside:
         with self.server.connect("postgres", autocommit=True) as admin:
             found = admin.execute(question.encode(), values).fetchone()
         return found[0] if found else None
+
+
+def kept_name(live: str, run: str) -> str:
+    """Under which name the live database of before is kept by a run."""
+    return f"{live[: LONGEST - len(run) - 10]}_before_{run}"
+
+
+def kept(server: Server, live: str) -> list[tuple[str, int]]:
+    """The databases of before that runs have kept, oldest first, with their bytes."""
+    question = "SELECT datname::text, pg_database_size(oid) FROM pg_database ORDER BY 1"
+    ours = re.compile(re.escape(kept_name(live, "?" * _RUN).rstrip("?")) + r"[0-9]{12}[0-9a-f]{4}")
+    with server.connect("postgres", autocommit=True) as admin:
+        return [(str(name), int(str(size))) for name, size in admin.execute(question) if ours.fullmatch(str(name))]
+
+
+def drop_kept(server: Server, live: str, name: str) -> None:
+    """Drop one of `kept`.
+
+    Raises:
+        Refused: it is none.
+    """
+    there = [one for one, _ in kept(server, live)]
+    if name not in there:
+        raise Refused(f"{name!r} is no database that a rollback has kept.", f"kept are: {', '.join(there) or 'none'}")
+    with server.connect("postgres", autocommit=True) as admin:
+        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 _PRIVILEGES = {"CREATE": sql.SQL("CREATE"), "CONNECT": sql.SQL("CONNECT"), "TEMPORARY": sql.SQL("TEMPORARY")}

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from rollback.outcome import Refused
 
 if TYPE_CHECKING:
+    from rollback.deployment import Deployment
     from rollback.release import Release
 
-__all__ = ["check"]
+__all__ = ["check", "dependent"]
 
 
 def check(release: Release, applied: list[str]) -> str:
@@ -42,3 +43,12 @@ def _what(between: list[str], missing: list[str]) -> str:
     if between:
         return f"migrations stand between: {', '.join(between)}"
     return f"migrations are missing: {', '.join(missing)}"
+
+
+def dependent(deployment: Deployment, head: str) -> str:
+    """Why what runs cannot work with a database at this migration, by its own word; empty where it can."""
+    for service in deployment.settings.services.values():
+        stated = deployment.through_edge(service.version).stated if service.upstream else None
+        if stated and head not in stated:
+            return f"what runs works with migration {', '.join(stated)}, and the database will be at {head or 'none'}"
+    return ""

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 from psycopg import sql
 
 from rollback.database import contents
@@ -34,6 +35,7 @@ class Late:
         changed: rows whose values were changed since: they will be as they were.
         deleted: rows that are in the backup alone: they will be back.
         keyless: the table has no primary key: only its number of rows could be compared.
+        unreadable: why the live table cannot be read; nobody knows what it has had.
     """
 
     table: str
@@ -41,13 +43,16 @@ class Late:
     changed: int = 0
     deleted: int = 0
     keyless: bool = False
+    unreadable: str = ""
 
     @property
     def any(self) -> bool:
         """Whether there is anything to say."""
-        return bool(self.new or self.changed or self.deleted)
+        return bool(self.new or self.changed or self.deleted or self.unreadable)
 
     def __str__(self) -> str:
+        if self.unreadable:
+            return f"{self.table}: {self.unreadable}, so what came after the backup is lost and nobody can count it"
         how = " (no key: by number alone)" if self.keyless else ""
         return (
             f"{self.table}: {self.new} new rows lost, {self.changed} as before, {self.deleted} deleted ones back{how}"
@@ -55,7 +60,7 @@ class Late:
 
 
 def late_writes(live: Connection, restored: Connection, listed: Path) -> list[Late]:
-    """Compare every table; rows that will be lost or set back are written to a file, one JSON object a line.
+    """Compare every table; rows that will be lost, set back or back again go to a file, one JSON object a line.
 
     Args:
         live: a transaction on the live database.
@@ -67,14 +72,25 @@ def late_writes(live: Connection, restored: Connection, listed: Path) -> list[La
     there, here = contents.columns(restored), contents.columns(live)
     found = []
     with listed.open("a", encoding="utf-8") as file:
-        for table in sorted(here):
-            late = _only_live(live, table) if table not in there else _compared(live, restored, table, file)
+        for table in sorted(here.keys() | there.keys()):
+            try:
+                with live.transaction(), restored.transaction():
+                    late = _of_table(live, restored, table, file, in_both=(table in here, table in there))
+            except psycopg.DatabaseError as error:
+                if live.broken or restored.broken:
+                    raise
+                late = Late(table, unreadable=f"cannot be read ({error.diag.message_primary or error})")
             found.append(late)
     return [one for one in found if one.any]
 
 
-def _only_live(live: Connection, table: str) -> Late:
-    return Late(table, new=_count(live, table), keyless=True)
+def _of_table(live: Connection, restored: Connection, table: str, file: Any, *, in_both: tuple[bool, bool]) -> Late:
+    match in_both:
+        case (True, False):
+            return Late(table, new=_count(live, table), keyless=True)
+        case (False, True):
+            return Late(table, unreadable=f"is gone ({_count(restored, table)} rows of it are in the backup)")
+    return _compared(live, restored, table, file)
 
 
 def _compared(live: Connection, restored: Connection, table: str, file: Any) -> Late:
@@ -85,8 +101,10 @@ def _compared(live: Connection, restored: Connection, table: str, file: Any) -> 
         return Late(table, new=max(0, now - then), deleted=max(0, then - now), keyless=True)
     found = list(_merged(_keys(live, table, key), _keys(restored, table, key)))
     for start in range(0, len(found), _BATCH):
-        some = {identity: kind for kind, identity in found[start : start + _BATCH] if kind != "deleted"}
-        for identity, row in _rows(live, table, key, list(some)):
+        some = {identity: kind for kind, identity in found[start : start + _BATCH]}
+        here = [identity for identity, kind in some.items() if kind != "deleted"]
+        gone = [identity for identity, kind in some.items() if kind == "deleted"]
+        for identity, row in (*_rows(live, table, key, here), *_rows(restored, table, key, gone)):
             file.write(json.dumps({"table": table, "kind": some[identity], "row": row}, ensure_ascii=False) + "\n")
     kinds = [kind for kind, _ in found]
     return Late(table, kinds.count("new"), kinds.count("changed"), kinds.count("deleted"))

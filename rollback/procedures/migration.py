@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
-from rollback.database import attic, checkout, server
+from rollback.database import attic, checkout, compatibility, server
 from rollback.database.expectation import Made, Migration, made_by
 from rollback.database.fingerprint import Difference
 from rollback.database.scratch import scratch
@@ -60,7 +60,8 @@ def survey(
     made = _expected(deployment, there, chosen)
     for one in chosen:
         _provable(one, made[one.version])
-    dependent = _dependent(deployment, there, chosen)
+    head = there[-len(chosen) - 1].version if len(there) > len(chosen) else ""
+    dependent = compatibility.dependent(deployment, head)
     if dependent and not outage:
         raise Refused(
             f"{dependent}.",
@@ -112,16 +113,6 @@ def _expected(deployment: Deployment, there: list[Migration], chosen: list[Migra
         image, user = live.image, live.user
     with scratch(deployment.engine, image, user=user) as one:
         return made_by(one, there, {some.version for some in chosen}, roles)
-
-
-def _dependent(deployment: Deployment, there: list[Migration], chosen: list[Migration]) -> str:
-    """What the running backend says of the schema that will be there."""
-    head = there[-len(chosen) - 1].version if len(there) > len(chosen) else ""
-    for service in deployment.settings.services.values():
-        stated = deployment.through_edge(service.version).stated if service.upstream else None
-        if stated and head not in stated:
-            return f"what runs works with migration {', '.join(stated)}, and the database will be at {head or 'none'}"
-    return ""
 
 
 def survey_forward(deployment: Deployment, version: str, run: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ is written and the backup gets its name.
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,15 +21,15 @@ from rollback.database.backup.shelf import Backup, Shelf, patiently
 from rollback.database.backup.signing import Keys, Untrue, digest
 from rollback.database.backup.take import Order, take
 from rollback.database.backup.verify import Unproven, Verifier
+from rollback.journal import Journal
 from rollback.outcome import Exit, Failed, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from rollback.database.backup.manifest import Manifest
     from rollback.database.backup.verify import Climb, Rung
     from rollback.deployment import Deployment
-    from rollback.journal import Journal
 
 __all__ = ["Desk"]
 
@@ -42,6 +43,11 @@ class Desk:
     deployment: Deployment
     journal: Journal
     lock_file: Path
+
+    @classmethod
+    def of(cls, deployment: Deployment) -> Desk:
+        """The desk of a deployment, with its own journal and lock."""
+        return cls(deployment, Journal(deployment.state / "journal.jsonl"), deployment.state / "lock")
 
     @property
     def shelf(self) -> Shelf:
@@ -81,11 +87,8 @@ class Desk:
         Raises:
             Unproven: with the rung and the reason; that is written down as well.
         """
-        shelf = self.shelf
-        backup = shelf.get(name)
-        where = self.deployment.settings.backup.identity_file
-        identity = None if where is None else self.deployment.root / Path(where).expanduser()
-        verifier = Verifier(self.deployment.engine, shelf, self.recorded, identity, image, told)
+        backup = self.shelf.get(name)
+        verifier = self._verifier(image, told)
         with backup.in_use():
             try:
                 climb = verifier.quick(backup) if quick else verifier.full(backup)
@@ -99,6 +102,23 @@ class Desk:
             if not (quick and backup.proven()):  # a quick look does not take back what a restore has shown
                 self._record(backup, proven=not quick, rung=climb.rungs[-1].name, seconds=seconds)
             return climb
+
+    def _verifier(self, image: str, told: Callable[[Rung], None]) -> Verifier:
+        where = self.deployment.settings.backup.identity_file
+        identity = None if where is None else self.deployment.root / Path(where).expanduser()
+        return Verifier(self.deployment.engine, self.shelf, self.recorded, identity, image, told)
+
+    @contextmanager
+    def opened(self, name: str) -> Iterator[tuple[Manifest, Path]]:
+        """A backup that has held on every rung below a restore, with the folder of its plain files.
+
+        Raises:
+            Unproven: with the rung and the reason.
+            Refused: it is not there, or sealed and no private key is named.
+        """
+        backup = self.shelf.get(name)
+        with backup.in_use(), self._verifier("", lambda _rung: None).opened(backup) as found:
+            yield found
 
     def _record(self, backup: Backup, *, proven: bool, rung: str, **more: object) -> None:
         at = datetime.now(UTC).isoformat(timespec="seconds")

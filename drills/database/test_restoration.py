@@ -1,0 +1,213 @@
+"""Full Database Restoration: the database goes back to a backup while users work, and what is lost was announced."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pyrage
+import pytest
+
+from fixtures.case import finding
+from fixtures.checks.evidence import Budget
+from fixtures.checks.residue import Allowed
+from fixtures.faults.candidates import GOOD
+from fixtures.faults.database import cleaned_up
+from fixtures.history import PATHS
+from fixtures.operators import Kill, KilledOperator
+from fixtures.scenario import Scenario
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from fixtures.bench import Bench
+    from fixtures.case import Case
+    from fixtures.command import Outcome
+    from fixtures.drill import Drill
+    from fixtures.verdict import Finding
+
+pytestmark = [pytest.mark.engine, pytest.mark.database]
+
+SECTION = "Database Rollback / Full Database Restoration"
+#: Seconds to recovery that the runbook promises for a database error.
+OBJECTIVE = 900
+FACTS = {"section": SECTION, "procedure": "database", "severity": "critical", "objective": OBJECTIVE}
+RESIDUE = (
+    Allowed("database spheroseg_before_*", "the database of before is kept until somebody drops it"),
+    Allowed("rows *", "users went on working", expected=False),
+)
+REFUSED = 20
+KILLS = (
+    ("restoring", "restored beside", "resume"),
+    ("listing", "writes stopped", "resume"),
+    ("swapping", "users served by the database", "resume"),
+)
+
+
+def restored(**more: object) -> Scenario:
+    """The database is damaged after a backup, and goes back to it."""
+    usual = {
+        "releases": (GOOD,),
+        "fault": cleaned_up(),
+        "command": ("database", "latest"),
+        "serves": dict.fromkeys(PATHS, GOOD),
+        "objective": OBJECTIVE,
+        "outage": "writes stop before the swap, and sessions are ended by it",
+        "sessions_end": "who signed up or in after the backup is not in it",
+        # where the table of projects is gone, only accounts can be written
+        "budget": Budget(during=0),
+        "residue": RESIDUE,
+        "settles": False,
+        "further": announced,
+    }
+    return Scenario(**{**usual, **more})  # type: ignore[arg-type]
+
+
+def announced(case: Case) -> list[Finding]:
+    """What was lost was told before the swap, row by row, and everything that was told is lost."""
+    new = {str(one["row"]["id"]) for one in case.announced() if one["kind"] == "new" and "id" in one["row"]}
+    names = ", ".join(f"'{one}'" for one in new) or "''"
+    there = case.stack.sql(
+        f"SELECT count(*) FROM (SELECT id::text FROM users UNION ALL SELECT id::text FROM projects"  # noqa: S608 -- identities that the service gave
+        f" UNION ALL SELECT id::text FROM images) one WHERE id IN ({names})"
+    )
+    events = [json.loads(line) for line in case.journal().splitlines()]
+    order = [one["data"]["step"].partition(",")[0] for one in events if one["event"] in ("intent", "done")]
+    told = order.index("writes stopped") < next(n for n, one in enumerate(order) if one.startswith("users served by"))
+    return [
+        finding("something was announced", len(new) > 0, "no row was announced: nothing late was there to be lost"),
+        finding("what was announced is gone", there == 0, f"{there} of {len(new)} announced rows are there"),
+        finding("announced before the swap", told, f"the journal says {order}"),
+    ]
+
+
+def one_after_another(drill: Drill) -> Outcome:
+    """The operator tries one bad backup after the other; the last word is the last refusal."""
+    for blow, words in BLOWS.items():
+        with blow(drill):
+            outcome = drill.stack.rollback(*drill.scenario.command, "--yes")
+        good = outcome.status == REFUSED and words in outcome.stdout + outcome.stderr
+        told = f"exit {outcome.status}, wanted {words!r}: {outcome.stderr[-600:]}"
+        drill.findings.append(finding(f"refused: {blow.__name__.replace('_', ' ')}", good, told))
+    return outcome
+
+
+def _backup(drill: Drill) -> Path:
+    return max((drill.stack.checkout / ".rollback/backups").glob("2*Z-*"))
+
+
+def _largest(drill: Drill) -> Path:
+    return max((_backup(drill) / "dump").iterdir(), key=lambda path: path.stat().st_size)
+
+
+@contextmanager
+def cut(drill: Drill) -> Iterator[None]:
+    """Its largest file ends in the middle."""
+    whole = _largest(drill).read_bytes()
+    with _written(_largest(drill), whole[: len(whole) // 2]):
+        yield
+
+
+@contextmanager
+def one_bit_flipped(drill: Drill) -> Iterator[None]:
+    """One bit of it is another."""
+    raw = bytearray(_largest(drill).read_bytes())
+    raw[len(raw) // 2] ^= 1
+    with _written(_largest(drill), bytes(raw)):
+        yield
+
+
+@contextmanager
+def of_another_database(drill: Drill) -> Iterator[None]:
+    """The deployment's database has another name."""
+    with _said(drill, 'service = "db"\nname = "spheroseg"', 'service = "db"\nname = "archive"'):
+        yield
+
+
+@contextmanager
+def older_than_allowed(drill: Drill) -> Iterator[None]:
+    """The team allows only what is a few seconds old."""
+    with _said(drill, "max_age_hours = 26", "max_age_hours = 0.0001"):
+        yield
+
+
+@contextmanager
+def sealed_to_somebody_else(drill: Drill) -> Iterator[None]:
+    """The private key at hand is not the one that it was sealed to."""
+    theirs, ours = pyrage.x25519.Identity.generate(), pyrage.x25519.Identity.generate()
+    path = drill.folder / "identity"
+    path.write_text(f"{ours}\n", encoding="ascii")
+    path.chmod(0o600)
+    named = f'recipients = ["{theirs.to_public()}"]\nidentity_file = "{path}"\n#'
+    with _said(drill, "recipients = []", named):
+        drill.stack.rollback("backup", "take", "--encrypt").check()
+        yield
+
+
+@contextmanager
+def _written(path: Path, raw: bytes) -> Iterator[None]:
+    before = path.read_bytes()
+    path.write_bytes(raw)
+    try:
+        yield
+    finally:
+        path.write_bytes(before)
+
+
+@contextmanager
+def _said(drill: Drill, once: str, instead: str) -> Iterator[None]:
+    path = drill.stack.checkout / "rollback.toml"
+    text = path.read_text(encoding="utf-8")
+    assert text.count(once) == 1, f"{once!r} stands {text.count(once)} times in rollback.toml"
+    with _written(path, text.replace(once, instead).encode()):
+        yield
+
+
+BLOWS = {
+    cut: "rung `files`",
+    one_bit_flipped: "rung `files`",
+    of_another_database: "is of the database `spheroseg`",
+    older_than_allowed: "max_age_hours is 0.0001",
+    sealed_to_somebody_else: "rung `opened`",
+}
+
+
+@pytest.mark.monthly
+@pytest.mark.drill(id="database-restored", **FACTS)
+def test_damaged_database_goes_back_to_a_backup(drill: Bench) -> None:
+    """A damaged database is put back as the last backup has it; users come back, and each lost row was announced."""
+    drill(restored(said=("new rows lost", "equal to its manifest")))
+
+
+@pytest.mark.monthly
+@pytest.mark.drill(id="database-refused", **{**FACTS, "objective": None})
+def test_backups_that_nobody_should_believe_are_refused(drill: Bench) -> None:
+    """Cut, flipped, of another database, too old, sealed to somebody else: refused, and the live database untouched."""
+    drill(
+        restored(
+            serves={},
+            objective=None,
+            operator=one_after_another,
+            exit=REFUSED,
+            said=("rung `opened`",),
+            unchanged=True,
+            outage="",
+            sessions_end="",
+            further=lambda _case: [],
+        )
+    )
+
+
+@pytest.mark.trust
+@pytest.mark.parametrize(
+    ("step", "then"),
+    [
+        pytest.param(step, then, id=f"{name}-{then}", marks=pytest.mark.drill(id=f"database-{name}-{then}", **FACTS))
+        for name, step, then in KILLS
+    ],
+)
+def test_operator_killed_in_the_restore(drill: Bench, step: str, then: str) -> None:
+    """Killed in the course of a step, there is always a database of that name; resume reaches the end."""
+    drill(restored(operator=KilledOperator(Kill(step), then)))

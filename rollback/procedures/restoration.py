@@ -1,0 +1,307 @@
+"""Full restoration: the database as a backup has it, beside the live one until it takes over (RUNBOOK, Restoration).
+
+Until the swap users read and write as before. Then writes stop, what will not be there is listed row by row and told,
+and the restored database takes the name. The database of before is kept: `rollback abort` goes back to it while the
+run is open, and `rollback database drop` gives its room back afterwards.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from rollback.database import compatibility, server
+from rollback.database.backup.desk import Desk
+from rollback.database.beside import Beside, Overtaken, kept_name
+from rollback.database.contents import contents
+from rollback.database.late import late_writes
+from rollback.documents.preflight import Preflight
+from rollback.documents.verification import verify
+from rollback.engine import wait_until
+from rollback.outcome import Failed, Refused
+from rollback.parts import files
+from rollback.plan import Plan, Reading, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from rollback.database.backup.manifest import Manifest
+    from rollback.deployment import Deployment
+
+__all__ = ["NAME", "plan", "survey"]
+
+NAME = "database"
+#: Lines of the checklist that say whether the applications work with the restored database.
+WORK = frozenset({"services", "database", "api", "frontend"})
+_TRIES = 3
+_SUMMARY, _ROWS = "late.json", "late.jsonl"
+
+
+def survey(deployment: Deployment, name: str, run: str, *, stale: bool = False, outage: bool = False) -> dict[str, Any]:
+    """Read the world and pass every gate; nothing is changed.
+
+    Args:
+        deployment: the live system.
+        name: id of a backup, or `latest`.
+        run: id of the run.
+        stale: although the backup is older than max_age_hours.
+        outage: although what runs cannot work with the migrations of the backup.
+
+    Raises:
+        Unproven: the backup does not hold on a rung below a restore.
+        Refused: it is of another database, too old, or of migrations that what runs cannot work with.
+    """
+    desk = Desk.of(deployment)
+    with desk.opened(name) as (manifest, _folder):
+        table = deployment.settings
+        if manifest.database != table.database.name:
+            raise Refused(
+                f"Backup {manifest.id} is of the database `{manifest.database}`, here it is `{table.database.name}`.",
+                "choose a backup of this one (`rollback backup list`)",
+            )
+        age = (datetime.now(UTC) - manifest.at).total_seconds() / 3600
+        if age > table.backup.max_age_hours and not stale:
+            raise Refused(
+                f"Backup {manifest.id} is {age:.1f} h old; [backup] max_age_hours is {table.backup.max_age_hours:g}.",
+                "choose a younger one, or say --stale if all later work may go",
+            )
+        dependent = compatibility.dependent(deployment, manifest.head)
+        if dependent and not outage:
+            raise Refused(
+                f"{dependent}.",
+                "choose a backup of that schema, or say --outage and then `rollback application` to a release that"
+                " works with it",
+            )
+        return {
+            "run": run,
+            "backup": manifest.id,
+            "head": manifest.head,
+            "taken": manifest.at.isoformat(timespec="seconds"),
+            "dependent": dependent,
+            "differing": _differing(deployment, manifest),
+            "seconds": _took(desk, manifest.id),
+        }
+
+
+def _differing(deployment: Deployment, manifest: Manifest) -> list[str]:
+    """The tables whose rows are not those of the backup, as far as the live database can be read."""
+    try:
+        with server.of_deployment(deployment) as live, live.connect(deployment.settings.database.name) as session:
+            now = contents(session)
+    except psycopg.DatabaseError as error:
+        return [f"the live database cannot be read whole: {error.diag.message_primary or error}"]
+    then = manifest.state.tables
+    return [
+        f"{name}: {now[name].count if name in now else 'no'} rows now, "
+        f"{then[name].count if name in then else 'no table'} in the backup"
+        for name in sorted(now.keys() | (then.keys() - {"pg_catalog.pg_largeobject"}))
+        if name not in now or name not in then or now[name].hash != then[name].hash
+    ]
+
+
+def _took(desk: Desk, backup: str) -> float | None:
+    said = desk.shelf.get(backup).verification() or {}
+    return float(said["seconds"]) if said.get("proven") and "seconds" in said else None
+
+
+def plan(deployment: Deployment, facts: dict[str, Any]) -> Plan:
+    """The plan for what `survey` found."""
+    return _Procedure(deployment, facts).plan()
+
+
+@dataclass(frozen=True)
+class _Procedure:
+    deployment: Deployment
+    facts: dict[str, Any]
+
+    def plan(self) -> Plan:
+        """Top to bottom as the operator reads it."""
+        return Plan(
+            procedure=NAME,
+            arguments=self.facts,
+            run=self.facts["run"],
+            summary=f"put the database back as {self.facts['backup']} has it, taken {self.facts['taken']}",
+            steps=(
+                self._recorded(),
+                self._restored(),
+                self._backed_up(),
+                self._listed(),
+                self._swapped(),
+                self._at_work(),
+            ),
+            notes=tuple(self._notes()),
+        )
+
+    def _notes(self) -> Iterator[str]:
+        yield from self.facts["differing"]
+        yield (
+            "what is written until the swap will not be there: writes stop before it, each such row is listed in"
+            f" {self._folder / _ROWS} and the counts are told"
+        )
+        old = kept_name(self.deployment.settings.database.name, self.facts["run"])
+        yield f"the database of now is kept as {old}; `rollback database drop` gives its room back"
+        if self.facts["seconds"] is None:
+            yield "this backup was never restored: whether it can be is seen beside the live database, before it serves"
+        else:
+            yield f"its last verification, a restore with all comparisons, took {self.facts['seconds']:.0f} s"
+        if self.facts["dependent"]:
+            yield f"{self.facts['dependent']}: users see errors until the application follows"
+
+    @property
+    def _folder(self) -> Path:
+        runs: Path = self.deployment.state / "runs"
+        return runs / str(self.facts["run"])
+
+    def _preflight(self) -> Preflight:
+        return Preflight(self.deployment, self._folder)
+
+    @contextmanager
+    def _beside(self) -> Iterator[Beside]:
+        table = self.deployment.settings.database
+        with server.of_deployment(self.deployment) as live:
+            yield Beside(live, table.name, self.facts["run"], table.history)
+
+    # steps
+
+    def _recorded(self) -> Step:
+        one = self._preflight()
+        return Step("state before recorded", "Pre-Rollback Checklist: evidence", one.reading, one.take, gate=True)
+
+    def _restored(self) -> Step:
+        return Step(
+            f"restored beside the live database and equal to its manifest: {self.facts['backup']}",
+            "it proves itself before anything stops; users go on meanwhile",
+            self._is_restored,
+            self._restore,
+            self._drop,
+            gate=True,
+        )
+
+    def _is_restored(self) -> Reading:
+        with self._beside() as one:
+            return Reading(*one.restored())
+
+    def _restore(self) -> None:
+        with Desk.of(self.deployment).opened(self.facts["backup"]) as (manifest, folder), self._beside() as one:
+            one.restore(manifest, folder, lambda _text: None)
+
+    def _drop(self) -> None:
+        with self._beside() as one:
+            one.drop()
+
+    def _backed_up(self) -> Step:
+        one = self._preflight()
+        return Step(
+            "safety backup of the present state taken",
+            "Pre-Rollback Checklist; a database too damaged to be dumped is kept under another name all the same",
+            one.backed_up,
+            one.back_up,
+            advisory=True,
+        )
+
+    def _listed(self) -> Step:
+        return Step(
+            "writes stopped, and what will not be there listed",
+            "the operator is told before the swap what it loses; users read on",
+            self._are_listed,
+            self._list,
+            self._let_write,
+            gate=True,
+        )
+
+    def _are_listed(self) -> Reading:
+        with self._beside() as one:
+            if one.swapped():
+                return Reading(holds=True, seen="told before the swap")
+            told = self._told()
+            holds = told is not None and told["written"] == one.written()
+        return Reading(holds, "; ".join(told["late"]) or "nothing" if told else "not listed")
+
+    def _told(self) -> dict[str, Any] | None:
+        path = self._folder / _SUMMARY
+        found: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        return found
+
+    def _list(self) -> None:
+        with self._beside() as one:
+            one.stop_writes()
+            self._compare(one)
+
+    def _compare(self, one: Beside) -> None:
+        written = one.written()
+        with one.server.connect(one.live) as live, one.server.connect(one.name) as restored:
+            late = late_writes(live, restored, self._folder / _ROWS)
+        summary = {"written": written, "late": [str(some) for some in late]}
+        files.write(self._folder / _SUMMARY, json.dumps(summary, ensure_ascii=False) + "\n", mode=0o600)
+
+    def _let_write(self) -> None:
+        with self._beside() as one:
+            if not one.swapped():
+                one.allow_writes()
+        (self._folder / _SUMMARY).unlink(missing_ok=True)
+
+    def _swapped(self) -> Step:
+        return Step(
+            f"users served by the database of {self.facts['backup']}",
+            "two renames in one transaction: at no instant is there no database of that name",
+            self._is_serving,
+            self._swap,
+            self._swap_back,
+            moves_users=True,
+        )
+
+    def _is_serving(self) -> Reading:
+        with self._beside() as one:
+            return Reading(one.serving(), f"the database of before is {one.old}" if one.swapped() else "not swapped")
+
+    def _swap(self) -> None:
+        with self._beside() as one:
+            if one.swapped():
+                one.open()
+                return
+            for _ in range(_TRIES):
+                told = self._told()
+                try:
+                    one.swap(unwritten_since=told["written"] if told else -1)
+                except Overtaken:
+                    self._compare(one)
+                else:
+                    return
+        raise Failed("Somebody writes although writes are stopped.", "find out who (pg_stat_activity), then go on")
+
+    def _swap_back(self) -> None:
+        with self._beside() as one:
+            one.swap_back()
+
+    def _at_work(self) -> Step:
+        seconds = self.deployment.settings.timing.healthy
+        return Step(
+            "applications at work with it",
+            "their pools connect again by themselves",
+            self._works,
+            lambda: self._await_work(seconds),
+        )
+
+    def _await_work(self, seconds: float) -> None:
+        wait_until(lambda: _pair(self._works()), seconds=seconds, what="the applications")
+
+    def _works(self) -> Reading:
+        there = self.deployment.migrations()
+        head = there[-1] if there else ""
+        if head != self.facts["head"]:
+            return Reading(holds=False, seen=f"the database is at migration {head or 'none'}")
+        if self.facts["dependent"]:  # as the plan said
+            return Reading(holds=True, seen=f"at migration {head or 'none'}; the application has to follow")
+        bad = [one for one in verify(self.deployment, None) if one.check in WORK and not one.ok]
+        told = "; ".join(f"{one.check}: {one.seen}" for one in bad)
+        return Reading(not bad, told or f"healthy at migration {head or 'none'}")
+
+
+def _pair(now: Reading) -> tuple[bool, str]:
+    return now.holds, now.seen
