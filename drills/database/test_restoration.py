@@ -13,7 +13,7 @@ from fixtures.case import finding
 from fixtures.checks.evidence import Budget
 from fixtures.checks.residue import Allowed
 from fixtures.faults.candidates import GOOD
-from fixtures.faults.database import cleaned_up
+from fixtures.faults.database import cleaned_up, nowhere_stored
 from fixtures.history import PATHS
 from fixtures.operators import Kill, KilledOperator
 from fixtures.scenario import Scenario
@@ -187,6 +187,8 @@ def test_backups_that_nobody_should_believe_are_refused(drill: Bench) -> None:
     """Cut, flipped, of another database, too old, sealed to somebody else: refused, and the live database untouched."""
     drill(
         restored(
+            fault=nowhere_stored(),
+            budget=Budget(),
             serves={},
             objective=None,
             operator=one_after_another,
