@@ -75,7 +75,8 @@ def announced(case: Case) -> list[Finding]:
     )
     events = [json.loads(line) for line in case.journal().splitlines()]
     order = [one["data"]["step"].partition(",")[0] for one in events if one["event"] in ("intent", "done")]
-    told = order.index("writes stopped") < next(n for n, one in enumerate(order) if one.startswith("users served by"))
+    moved = [n for n, one in enumerate(order) if one.startswith("users served by")]
+    told = bool(moved) and "writes stopped" in order[: moved[0]]
     return [
         finding("something was announced", len(new) > 0, "no row was announced: nothing late was there to be lost"),
         finding("what was announced is gone", there == 0, f"{there} of {len(new)} announced rows are there"),
