@@ -15,12 +15,12 @@ import pytest
 from rollback.database.backup.shelf import Shelf
 from rollback.database.backup.signing import Keys
 from rollback.database.backup.take import Order, take
-from rollback.database.beside import Beside
+from rollback.database.beside import Beside, Overtaken, drop_kept, kept
 from rollback.database.contents import contents
 from rollback.database.late import Late, late_writes
 from rollback.database.scratch import scratch
 from rollback.engine import CommandFailed, Engine
-from rollback.outcome import Failed
+from rollback.outcome import Failed, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -222,6 +222,7 @@ def test_late_writes_are_counted_by_table_and_listed_by_row(
     ]
     rows = [json.loads(line) for line in listed.read_text().splitlines()]
     assert sorted((one["table"], one["kind"], one["row"]["name"]) for one in rows) == [
+        ("public.projects", "deleted", "p 9@x.invalid"),
         ("public.projects", "new", "späte Arbeit"),
         ("public.projects", "new", "späte Arbeit"),
         ("public.projects", "new", "späte Arbeit"),
@@ -229,3 +230,51 @@ def test_late_writes_are_counted_by_table_and_listed_by_row(
         ("public.users", "changed", "Married"),
     ]
     assert listed.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_table_that_is_gone_is_told_and_not_counted(
+    server: Server, live: Connection, backup: Backup, tmp_path: Path
+) -> None:
+    """What a dropped table had since the backup nobody knows: that is said, and the other tables are compared."""
+    one = beside(server)
+    one.restore(backup.manifest(), backup.folder, quiet)
+    live.execute("DROP TABLE projects CASCADE")
+    live.execute("INSERT INTO users (email, name, password_hash) VALUES ('new@x.invalid', 'n', 'x')")
+    with server.connect(LIVE) as now, server.connect(one.name) as then:
+        found = {late.table: str(late) for late in late_writes(now, then, tmp_path / "late.jsonl")}
+    assert found["public.projects"].startswith("public.projects: is gone (200 rows of it are in the backup)")
+    assert found["public.users"].startswith("public.users: 1 new rows lost")
+
+
+def test_whoever_writes_after_the_list_holds_up_the_swap(server: Server, live: Connection, backup: Backup) -> None:
+    """Writes stop for whoever connects; who insists on writing is noticed, and the live database serves on."""
+    assert live
+    one = beside(server)
+    one.restore(backup.manifest(), backup.folder, quiet)
+    one.stop_writes()
+    written = one.written()
+    with server.connect(LIVE, autocommit=True) as reader, pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        reader.execute("DELETE FROM projects")
+    with server.connect(LIVE, autocommit=True) as insistent:
+        insistent.execute("SET default_transaction_read_only = off")
+        insistent.execute("UPDATE users SET name = 'late' WHERE email = '1@x.invalid'")
+    with pytest.raises(Overtaken):
+        one.swap(unwritten_since=written)
+    assert not one.swapped()
+    one.allow_writes()
+    with server.connect(LIVE, autocommit=True) as writer:
+        assert writer.execute("UPDATE users SET name = 'again' WHERE name = 'late'").rowcount == 1
+
+
+def test_only_kept_databases_can_be_dropped(server: Server, live: Connection, backup: Backup) -> None:
+    """The database of before goes when somebody says so; the live one and any other is refused."""
+    assert live
+    one = replace(beside(server), run="261124160318e198")
+    one.restore(backup.manifest(), backup.folder, quiet)
+    one.swap()
+    assert [name for name, _ in kept(server, LIVE)] == [one.old]
+    for name in (LIVE, "postgres", "spheroseg_before_x"):
+        with pytest.raises(Refused, match="is no database that a rollback has kept"):
+            drop_kept(server, LIVE, name)
+    drop_kept(server, LIVE, one.old)
+    assert kept(server, LIVE) == []

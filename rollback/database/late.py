@@ -23,6 +23,8 @@ _KEY = """
     SELECT a.attname::text FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey)
     WHERE i.indisprimary AND i.indrelid = format('%%I.%%I', %s::text, %s::text)::regclass ORDER BY a.attname"""
 _BATCH = 5000
+#: Keys are spread over so many buckets (a power of two); what differs in a few rows is a few buckets.
+_BUCKETS = 4096
 _END = ("", "")
 
 
@@ -99,7 +101,8 @@ def _compared(live: Connection, restored: Connection, table: str, file: Any) -> 
     if not key:
         now, then = _count(live, table), _count(restored, table)
         return Late(table, new=max(0, now - then), deleted=max(0, then - now), keyless=True)
-    found = list(_merged(_keys(live, table, key), _keys(restored, table, key)))
+    buckets = _differing(live, restored, table, key)
+    found = list(_merged(_keys(live, table, key, buckets), _keys(restored, table, key, buckets)))
     for start in range(0, len(found), _BATCH):
         some = {identity: kind for kind, identity in found[start : start + _BATCH]}
         here = [identity for identity, kind in some.items() if kind != "deleted"]
@@ -126,14 +129,35 @@ def _merged(live: Iterator[tuple[str, str]], then: Iterator[tuple[str, str]]) ->
             a, b = next(live, _END), next(then, _END)
 
 
-def _keys(session: Connection, table: str, key: list[str]) -> Iterator[tuple[str, str]]:
-    """Key and hash of every row, in the order of the key's text."""
-    names = contents.columns(session)[table]
-    row = sql.SQL(", ").join(map(sql.Identifier, names))
-    question = sql.SQL('SELECT {} COLLATE "C" AS k, hashtextextended(ROW({})::text, 0)::text FROM {} ORDER BY k')
+def _differing(live: Connection, restored: Connection, table: str, key: list[str]) -> list[int]:
+    """The buckets of keys in which anything differs: rows of all others are the same and need not be fetched."""
+    now, then = _buckets(live, table, key), _buckets(restored, table, key)
+    return sorted(one for one in now.keys() | then.keys() if now.get(one) != then.get(one))
+
+
+def _buckets(session: Connection, table: str, key: list[str]) -> dict[int, object]:
+    question = sql.SQL("SELECT {} AS b, count(*), sum({}::numeric)::text FROM {} GROUP BY b")
+    parts = _bucket(key), _digest(session, table), _relation(table)
+    return {int(str(bucket)): digest for bucket, *digest in session.execute(question.format(*parts))}
+
+
+def _bucket(key: list[str]) -> sql.Composable:
+    columns = sql.SQL(", ").join(map(sql.Identifier, key))
+    return sql.SQL("hashtext(ROW({})::text) & {}").format(columns, sql.Literal(_BUCKETS - 1))
+
+
+def _digest(session: Connection, table: str) -> sql.Composable:
+    row = sql.SQL(", ").join(map(sql.Identifier, contents.columns(session)[table]))
+    return sql.SQL("hashtextextended(ROW({})::text, 0)").format(row)
+
+
+def _keys(session: Connection, table: str, key: list[str], buckets: list[int]) -> Iterator[tuple[str, str]]:
+    """Key and hash of every row in these buckets, in the order of the key's text."""
+    question = sql.SQL('SELECT {} COLLATE "C" AS k, {}::text FROM {} WHERE {} = ANY(%s) ORDER BY k')
+    parts = _identity(key), _digest(session, table), _relation(table), _bucket(key)
     with session.cursor("late") as cursor:
         cursor.itersize = _BATCH
-        cursor.execute(question.format(_identity(key), row, _relation(table)))
+        cursor.execute(question.format(*parts), (buckets,))
         for identity, digest in cursor:
             yield str(identity), str(digest)
 
