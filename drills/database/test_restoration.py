@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ import pytest
 from fixtures.case import finding
 from fixtures.checks.evidence import Budget
 from fixtures.checks.residue import Allowed
+from fixtures.drill import MachineryError
 from fixtures.faults.candidates import GOOD
 from fixtures.faults.database import cleaned_up, nowhere_stored
 from fixtures.history import PATHS
@@ -38,7 +41,11 @@ RESIDUE = (
     Allowed("database spheroseg_before_*", "the database of before is kept until somebody drops it"),
     Allowed("rows *", "users went on working", expected=False),
 )
-REFUSED = 20
+REFUSED, NOT_PUT_BACK = 20, 40
+LIMIT_SECONDS = 120
+POLL_SECONDS = 0.02
+#: The restore has created its first table.
+RESTORING = "SELECT count(*) FROM pg_stat_activity WHERE datname LIKE 'spheroseg_restored_%'"
 KILLS = (
     ("restoring", "restored beside", "resume"),
     ("listing", "writes stopped", "resume"),
@@ -201,6 +208,36 @@ def test_backups_that_nobody_should_believe_are_refused(drill: Bench) -> None:
             further=lambda _case: [],
         )
     )
+
+
+def while_postgresql_dies(drill: Drill) -> Outcome:
+    """PostgreSQL is killed in the middle of the restore; somebody takes the run back and types the command again."""
+    argv = drill.stack.rollback_argv(*drill.scenario.command, "--yes")
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(argv, stdin=quiet, stdout=quiet, stderr=quiet) as process:
+        deadline = time.monotonic() + LIMIT_SECONDS
+        while not drill.stack.sql(RESTORING):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise MachineryError("the restore was over before PostgreSQL could be killed")
+            time.sleep(POLL_SECONDS)
+        with drill.scenario.fault.away():  # type: ignore[attr-defined]
+            drill.stack.compose("kill", "--signal", "KILL", "db").check()
+            drill.stack.compose("up", "-d", "--wait", "db").check()
+        process.wait(LIMIT_SECONDS)
+    drill.findings.append(finding("it says so", process.returncode in (REFUSED, NOT_PUT_BACK), f"{process.returncode}"))
+    if process.returncode == NOT_PUT_BACK:
+        aborted = drill.stack.rollback("abort", "--yes")
+        drill.findings.append(finding("abort", aborted.good, aborted.stderr))
+    left = drill.stack.sql("SELECT count(*) FROM pg_database WHERE datname LIKE 'spheroseg_%'")
+    drill.findings.append(finding("nothing is half done", left == 0, f"{left} databases beside the live one"))
+    return drill.stack.rollback(*drill.scenario.command, "--yes")
+
+
+@pytest.mark.trust
+@pytest.mark.drill(id="database-postgresql-killed", **FACTS)
+def test_postgresql_killed_in_the_restore(drill: Bench) -> None:
+    """PostgreSQL dies while the backup is being restored: the live database is what it was, and the next try works."""
+    drill(restored(operator=while_postgresql_dies))
 
 
 @pytest.mark.trust

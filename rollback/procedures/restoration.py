@@ -146,6 +146,7 @@ class _Procedure:
         )
         old = kept_name(self.deployment.settings.database.name, self.facts["run"])
         yield f"the database of now is kept as {old}; `rollback database drop` gives its room back"
+        yield "uploaded files are not touched: `rollback backup uploads-check` tells which rows have none afterwards"
         if self.facts["seconds"] is None:
             yield "this backup was never restored: whether it can be is seen beside the live database, before it serves"
         else:
