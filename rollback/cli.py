@@ -115,12 +115,15 @@ def verify(
 def history(*, as_json: AsJson = False, directory: Directory = HERE) -> None:
     """What was done to this deployment, from the journal; a journal that was tampered with is an error."""
     deployment, speaker = Deployment.load(directory), Speaker(as_json)
-    entries = Operations(deployment, speaker).journal.entries()
+    journal = Operations(deployment, speaker).journal
+    entries = journal.entries()
     for one in entries:
         what = one.data.get("step") or one.data.get("summary") or one.data.get("version") or ""
         seen = one.data.get("seen") or one.data.get("reason") or one.data.get("outcome") or ""
         speaker.say(f"{one.at}  {one.run}  {one.event:8} {what} {seen}".rstrip())
-    if not entries:
+    if journal.torn():
+        speaker.say("warning: the last line was cut off while it was written; what it was to say is lost")
+    elif not entries:
         speaker.say("nothing yet")
     speaker.document(entries=[one.__dict__ for one in entries])
 

@@ -113,17 +113,19 @@ class Journal:
         """The entries of one run, in order."""
         return [entry for entry in self.entries() if entry.run == run]
 
+    def torn(self) -> bool:
+        """Whether the last line was cut off by a kill; the next entry takes its place."""
+        data = self.path.read_bytes() if self.path.exists() else b""
+        return bool(data) and not data.endswith(b"\n")
+
     def _whole_lines(self) -> list[str]:
         """Cut at line feeds alone: what other separators would hide has to break the chain."""
         text = self.path.read_bytes().decode(errors="replace")
         return [f"{line}\n" for line in text.split("\n")[:-1]]
 
     def _cut_torn_line(self) -> None:
-        if not self.path.exists():
-            return
-        data = self.path.read_bytes()
-        if data and not data.endswith(b"\n"):
-            os.truncate(self.path, data.rfind(b"\n") + 1)
+        if self.torn():
+            os.truncate(self.path, self.path.read_bytes().rfind(b"\n") + 1)
 
     def _parsed(self, line: str, number: int) -> Entry:
         try:

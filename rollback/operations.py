@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from rollback import lock
 from rollback.journal import Journal
-from rollback.outcome import Failed, NothingToDo, Refused
+from rollback.outcome import Exit, Failed, NothingToDo, Refused
 from rollback.parts.edge import Edge
 from rollback.procedures import application, migration, restoration
 from rollback.runner import Runner
@@ -155,7 +155,8 @@ class Operations:
             raise NothingToDo("No run is interrupted.")
         begin = self._begin(run)
         if begin["procedure"] not in PROCEDURES:
-            raise Failed(f"The journal names the procedure {begin['procedure']}, which this version does not know.")
+            unknown = f"The journal names the procedure {begin['procedure']}, which this version does not know."
+            raise Failed(unknown, "use the version that began it", exit_code=Exit.NOT_PUT_BACK)
         return PROCEDURES[begin["procedure"]](self.deployment, begin["arguments"])
 
 

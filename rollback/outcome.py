@@ -28,7 +28,7 @@ class Stop(Exception):  # noqa: N818 -- ends a command in an orderly way; not ev
         exit: the exit code of the command.
     """
 
-    exit = Exit.NOT_PUT_BACK
+    exit = Exit.INCONCLUSIVE
 
     def __init__(self, found: str, next_step: str = "") -> None:
         super().__init__(found)
@@ -58,12 +58,13 @@ class Refused(Stop):
 
 
 class Failed(Stop):
-    """A step did not reach its postcondition.
+    """Something could not be read or carried out.
 
     Attributes:
-        exit: PUT_BACK when everything was taken back, NOT_PUT_BACK when it was not.
+        exit: INCONCLUSIVE until the runner, which alone knows what was begun, says PUT_BACK when everything was taken
+            back, or NOT_PUT_BACK when it was not.
     """
 
-    def __init__(self, found: str, next_step: str = "", *, exit_code: Exit = Exit.NOT_PUT_BACK) -> None:
+    def __init__(self, found: str, next_step: str = "", *, exit_code: Exit = Exit.INCONCLUSIVE) -> None:
         super().__init__(found, next_step)
         self.exit = exit_code

@@ -117,7 +117,7 @@ class Runner:
         self._remember(plan.run, "failed", step=step.name, reason=found)
         self.view.ended(step, "failed", 0.0, found)
         if self._users_moved(plan):
-            raise Failed(f"{step.name}: {found}", _CHOICE) from cause
+            raise Failed(f"{step.name}: {found}", _CHOICE, exit_code=Exit.NOT_PUT_BACK) from cause
         self._back(plan)
         refused = step.gate and isinstance(cause, Stop)
         self._remember(plan.run, "end", outcome="refused" if refused else "put back")
@@ -125,6 +125,7 @@ class Runner:
             raise Failed(
                 f"{step.name}: {found} All was put back; the journal does not know it: {self._unwritten[0]}",
                 "make room for the journal, then `rollback abort` closes the run",
+                exit_code=Exit.NOT_PUT_BACK,
             ) from cause
         raise Failed(
             f"{step.name}: {found}",
@@ -158,7 +159,8 @@ class Runner:
             except (Exception, KeyboardInterrupt) as cause:
                 found = self.redact(_told(cause)[0])
                 self._remember(plan.run, "failed", step=step.name, reason=f"not taken back: {found}")
-                raise Failed(f"`{step.name}` could not be taken back: {found}", "`rollback abort` again") from cause
+                told = f"`{step.name}` could not be taken back: {found}"
+                raise Failed(told, "`rollback abort` again", exit_code=Exit.NOT_PUT_BACK) from cause
             seconds = round(time.monotonic() - started, 3)
             self._remember(plan.run, "undone", step=step.name, seconds=seconds, seen="taken back")
             self.view.ended(step, "undone", seconds, "taken back")

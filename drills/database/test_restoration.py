@@ -244,7 +244,7 @@ def test_postgresql_killed_in_the_restore(drill: Bench) -> None:
 @pytest.mark.parametrize(
     ("step", "then"),
     [
-        pytest.param(step, then, id=f"{name}-{then}", marks=pytest.mark.drill(id=f"database-{name}-{then}", **FACTS))
+        pytest.param(step, then, id=f"{name}-{then}", marks=pytest.mark.drill(id=f"database-killed-{name}", **FACTS))
         for name, step, then in KILLS
     ],
 )

@@ -225,7 +225,7 @@ def test_a_failed_command_says_its_code_and_the_end_of_its_errors(tmp_path: Path
     tale = "import sys; [print('line', n, file=sys.stderr) for n in range(9)]; sys.exit(3)"
     with pytest.raises(CommandFailed, match=r"exit code 3: line 4 \| .*line 8$") as caught:
         Engine(tmp_path).ask([sys.executable, "-c", tale])
-    assert caught.value.exit is Exit.NOT_PUT_BACK
+    assert caught.value.exit is Exit.INCONCLUSIVE
     assert "line 3" not in caught.value.found.partition("exit code")[2]
 
 

@@ -133,7 +133,7 @@ def test_a_journal_that_was_changed_is_refused(tmp_path: Path, tamper: Callable[
     one.path.write_bytes(changed)
     with pytest.raises(Failed, match=f"journal.jsonl was changed.*: line {number} does not") as caught:
         one.entries()
-    assert caught.value.exit is Exit.NOT_PUT_BACK
+    assert caught.value.exit is Exit.INCONCLUSIVE
     with pytest.raises(Failed, match=f"line {number} "):
         one.append("r1", "end", outcome="done")
     assert one.path.read_bytes() == changed
@@ -213,3 +213,16 @@ def half_write(one: Journal) -> Callable[[int, bytes], int]:
         return len(half)
 
     return write
+
+
+def test_a_line_that_was_cut_off_is_known_and_no_empty_journal_is(tmp_path: Path) -> None:
+    """A kill in the very first entry leaves something that is no entry: it is told, not taken for nothing."""
+    journal = Journal(tmp_path / "journal.jsonl")
+    assert not journal.torn()
+    journal.path.write_bytes(b"")
+    assert not journal.torn()
+    journal.path.write_bytes(b'{"seq": 1')
+    assert journal.torn()
+    journal.append("r1", "begin")
+    assert not journal.torn()
+    assert len(journal.entries()) == 1

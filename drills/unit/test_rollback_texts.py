@@ -181,7 +181,7 @@ def test_a_line_that_only_has_the_word_in_a_name_does_not_count(line: str) -> No
 
 @pytest.mark.parametrize(
     ("stop", "code"),
-    [(UsageError, 2), (NothingToDo, 10), (Refused, 20), (Failed, 40)],
+    [(UsageError, 2), (NothingToDo, 10), (Refused, 20), (Failed, 50)],
     ids=["usage", "nothing", "refused", "failed"],
 )
 def test_each_end_has_its_exit_code(stop: type[Stop], code: int) -> None:
@@ -193,7 +193,7 @@ def test_each_end_has_its_exit_code(stop: type[Stop], code: int) -> None:
 def test_a_failure_says_whether_it_was_put_back() -> None:
     """The exit code of one failure is no other failure's."""
     assert int(Failed("x", exit_code=Exit.PUT_BACK).exit) == 30
-    assert int(Failed("x").exit) == 40
+    assert int(Failed("x").exit) == 50
     assert {one.name: int(one) for one in Exit} == {
         "DONE": 0, "USAGE": 2, "NOTHING_TO_DO": 10, "REFUSED": 20, "PUT_BACK": 30, "NOT_PUT_BACK": 40,
         "INCONCLUSIVE": 50,

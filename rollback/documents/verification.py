@@ -131,12 +131,15 @@ def _frontend(deployment: Deployment) -> tuple[bool, str]:
 
 
 def _errors(deployment: Deployment, since: str | None) -> tuple[bool, str]:
-    found = 0
+    found, read = 0, 0
     for service in deployment.settings.services.values():
         for one in deployment.serving(service.service):
+            read += 1
             tail = None if since else LOG_LINES
             result = deployment.engine.run(commands.logs(one.name, tail=tail, since=since))
             found += error_lines(result.out) + error_lines(result.err)
+    if not read:
+        return False, "no container whose log could be read"
     window = f"since {since}" if since else f"in the last {LOG_LINES} lines of each service"
     return found <= MAX_ERRORS, f"{found} error lines {window} (limit {MAX_ERRORS})"
 

@@ -22,7 +22,7 @@ from rollback.database.backup.signing import Keys, Untrue, digest
 from rollback.database.backup.take import Order, take
 from rollback.database.backup.verify import Unproven, Verifier
 from rollback.journal import Journal
-from rollback.outcome import Exit, Failed, Refused
+from rollback.outcome import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -95,9 +95,6 @@ class Desk:
             except Unproven as no:
                 self._record(backup, proven=False, rung=no.rung, reason=no.reason)
                 raise
-            except Failed as stop:
-                # nothing was learnt of the backup, so nothing is written down about it
-                raise Failed(stop.found, stop.next_step, exit_code=Exit.INCONCLUSIVE) from stop
             seconds = round(sum(one.seconds for one in climb.rungs), 3)
             if not (quick and backup.proven()):  # a quick look does not take back what a restore has shown
                 self._record(backup, proven=not quick, rung=climb.rungs[-1].name, seconds=seconds)
