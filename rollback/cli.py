@@ -15,6 +15,7 @@ from rollback.commandline.backup import app as backups
 from rollback.commandline.database import databases
 from rollback.commandline.migration import migrations
 from rollback.commandline.options import HERE, AsJson, Directory, PlanOnly, Yes, carry_out, report
+from rollback.commandline.rows import rows
 from rollback.console import Speaker
 from rollback.deployment import Deployment
 from rollback.documents.verification import verify as verified
@@ -44,6 +45,7 @@ app.add_typer(releases, name="release")
 app.add_typer(migrations, name="migration")
 app.add_typer(backups, name="backup")
 app.add_typer(databases, name="database")
+app.command()(rows)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets as random
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,12 +12,12 @@ from rollback import lock
 from rollback.journal import Journal
 from rollback.outcome import Exit, Failed, NothingToDo, Refused
 from rollback.parts.edge import Edge
-from rollback.procedures import application, migration, restoration
-from rollback.runner import Runner
+from rollback.procedures import application, migration, restoration, rows
+from rollback.runner import CHOICE, Runner
 from rollback.secrets import Redactor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from rollback.deployment import Deployment
@@ -39,6 +40,7 @@ PROCEDURES: dict[str, Procedure] = {
     migration.NAME: migration.plan,
     migration.FORWARD: migration.plan_forward,
     restoration.NAME: restoration.plan,
+    rows.NAME: rows.plan,
 }
 
 
@@ -91,7 +93,8 @@ class Operations:
             plan = self._planned_or_noted(survey, procedure)
             if confirm(plan) and _lasting(self._planned_or_noted(survey, procedure)) != _lasting(plan):
                 raise Refused("The deployment changed while the question was open.", "repeat it and read the new plan")
-            self._runner().run(plan)
+            with _left_open():
+                self._runner().run(plan)
             return plan
 
     def _planned_or_noted(self, survey: Callable[[str], dict[str, Any]], procedure: str) -> Plan:
@@ -109,7 +112,7 @@ class Operations:
 
     def resume(self, confirm: Callable[[Plan], bool]) -> Plan:
         """Go on with the interrupted run."""
-        with lock.held(self.lock_file, "resume"):
+        with lock.held(self.lock_file, "resume"), self._interrupted():
             plan = self.open_plan()
             confirm(plan)
             Edge(self.deployment).end_closing()
@@ -118,12 +121,19 @@ class Operations:
 
     def abort(self, confirm: Callable[[Plan], bool]) -> Plan:
         """Take the interrupted run back."""
-        with lock.held(self.lock_file, "abort"):
+        with lock.held(self.lock_file, "abort"), self._interrupted():
             plan = self.open_plan()
             confirm(plan)
             Edge(self.deployment).end_closing()
             self._runner().abort(plan)
             return plan
+
+    @contextmanager
+    def _interrupted(self) -> Iterator[None]:
+        """A journal that cannot be believed says nothing of a run; whatever fails after that leaves one open."""
+        self.journal.entries()
+        with _left_open():
+            yield
 
     def way_back(self) -> Plan:
         """What `abort` would take back, in its order: the steps of the interrupted run that were begun."""
@@ -160,9 +170,21 @@ class Operations:
         return PROCEDURES[begin["procedure"]](self.deployment, begin["arguments"])
 
 
+@contextmanager
+def _left_open() -> Iterator[None]:
+    """A run was begun: what fails now, if nobody says that it was put back, leaves it open."""
+    try:
+        yield
+    except (Failed, OSError) as cause:
+        if isinstance(cause, Failed) and cause.exit is not Exit.INCONCLUSIVE:
+            raise
+        stop = cause if isinstance(cause, Failed) else Failed(f"{cause.filename or 'a file'}: {cause.strerror}.")
+        raise Failed(stop.found, stop.next_step or CHOICE, exit_code=Exit.NOT_PUT_BACK) from cause
+
+
 def _lasting(plan: Plan) -> dict[str, Any]:
     """What the plan is made from, without what differs from one look to the next."""
-    return {key: value for key, value in plan.arguments.items() if key not in ("run", "since", "differing")}
+    return {key: value for key, value in plan.arguments.items() if key not in ("run", "since", "seen")}
 
 
 def new_run() -> str:

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from rollback.journal import Journal
     from rollback.plan import Plan, Step
 
-__all__ = ["Runner", "View", "reading"]
+__all__ = ["CHOICE", "Runner", "View", "reading"]
 
-_CHOICE = "`rollback resume` goes on, `rollback abort` takes it back; users stay served as they are now"
+CHOICE = "`rollback resume` goes on, `rollback abort` takes it back; users stay served as they are now"
 
 
 class View(Protocol):
@@ -117,7 +117,7 @@ class Runner:
         self._remember(plan.run, "failed", step=step.name, reason=found)
         self.view.ended(step, "failed", 0.0, found)
         if self._users_moved(plan):
-            raise Failed(f"{step.name}: {found}", _CHOICE, exit_code=Exit.NOT_PUT_BACK) from cause
+            raise Failed(f"{step.name}: {found}", CHOICE, exit_code=Exit.NOT_PUT_BACK) from cause
         self._back(plan)
         refused = step.gate and isinstance(cause, Stop)
         self._remember(plan.run, "end", outcome="refused" if refused else "put back")

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rollback import cli, lock
+from rollback import cli, lock, operations
 from rollback.journal import Journal
+from rollback.outcome import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -227,6 +228,22 @@ def test_a_run_of_an_unknown_procedure_is_left_alone(rollback: Command, checkout
     assert code == 40
     assert "the procedure teleport, which this version does not know" in err
     assert journal(checkout).unfinished() == "r7"
+
+
+@pytest.mark.parametrize("words", [["resume", "--yes"], ["abort", "--yes"]], ids=" ".join)
+def test_what_fails_while_a_run_is_open_says_that_it_is_open(
+    rollback: Command, checkout: Path, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine is gone, and nothing could be read: 40 and not 50, because the run was begun."""
+
+    def gone(*_: object, **__: object) -> None:
+        raise Failed("docker is not there.", "start it")
+
+    monkeypatch.setitem(operations.PROCEDURES, "application", gone)  # type: ignore[arg-type]
+    journal(checkout).append("r7", "begin", **HEAD)
+    code, _, err = rollback(checkout, *words)
+    assert (code, journal(checkout).unfinished()) == (40, "r7")
+    assert "docker is not there. Next: start it" in err
 
 
 def test_a_journal_that_was_tampered_with_stops_everything(rollback: Command, checkout: Path) -> None:

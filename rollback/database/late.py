@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rollback.database.server import Connection
 
-__all__ = ["Late", "late_writes"]
+__all__ = ["Late", "differing", "late_writes"]
 
 _KEY = """
     SELECT a.attname::text FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey)
@@ -101,8 +101,7 @@ def _compared(live: Connection, restored: Connection, table: str, file: Any) -> 
     if not key:
         now, then = _count(live, table), _count(restored, table)
         return Late(table, new=max(0, now - then), deleted=max(0, then - now), keyless=True)
-    buckets = _differing(live, restored, table, key)
-    found = list(_merged(_keys(live, table, key, buckets), _keys(restored, table, key, buckets)))
+    found = list(differing(live, restored, table, key))
     for start in range(0, len(found), _BATCH):
         some = {identity: kind for kind, identity in found[start : start + _BATCH]}
         here = [identity for identity, kind in some.items() if kind != "deleted"]
@@ -129,10 +128,14 @@ def _merged(live: Iterator[tuple[str, str]], then: Iterator[tuple[str, str]]) ->
             a, b = next(live, _END), next(then, _END)
 
 
-def _differing(live: Connection, restored: Connection, table: str, key: list[str]) -> list[int]:
-    """The buckets of keys in which anything differs: rows of all others are the same and need not be fetched."""
+def differing(live: Connection, restored: Connection, table: str, key: list[str]) -> Iterator[tuple[str, str]]:
+    """Every row that differs: "new", "changed" or "deleted" since, and its key as text, in the order of that text.
+
+    Keys are spread over buckets: the rows of a bucket that is the same on both sides are not fetched.
+    """
     now, then = _buckets(live, table, key), _buckets(restored, table, key)
-    return sorted(one for one in now.keys() | then.keys() if now.get(one) != then.get(one))
+    some = sorted(one for one in now.keys() | then.keys() if now.get(one) != then.get(one))
+    return _merged(_keys(live, table, key, some), _keys(restored, table, key, some))
 
 
 def _buckets(session: Connection, table: str, key: list[str]) -> dict[int, object]:

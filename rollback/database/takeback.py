@@ -7,8 +7,6 @@ sides, was no row of any other table written, and does every other sequence stan
 
 from __future__ import annotations
 
-import random
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +16,7 @@ from psycopg import sql
 from rollback.database import attic
 from rollback.database.contents import columns, contents, sequences
 from rollback.database.fingerprint import Difference, difference, logical
+from rollback.database.locks import BUSY, LOCK_SECONDS, in_locks
 from rollback.outcome import Failed, Refused
 
 if TYPE_CHECKING:
@@ -35,16 +34,7 @@ _Done = TypeVar("_Done")
 #: Held while migrations are taken back: a second operator waits for nothing and is refused.
 ADVISORY = 0x5EED_0BAC
 
-#: A try waits so long for each lock, and everybody behind it as well; then it lets go for a moment.
-LOCK_TIMEOUT = "500ms"
-#: How long to try for the locks, in seconds.
-LOCK_SECONDS = 60.0
 _SHOWN = 12
-_BUSY = (
-    psycopg.errors.LockNotAvailable,
-    psycopg.errors.DeadlockDetected,
-    psycopg.errors.SerializationFailure,
-)
 _WRITTEN = """
     SELECT schemaname || '.' || relname, n_tup_ins + n_tup_upd + n_tup_del FROM pg_stat_xact_user_tables"""
 _LOCKABLE = "SELECT FROM pg_class WHERE oid = to_regclass(%s) AND relkind IN ('r', 'p')"
@@ -121,39 +111,14 @@ class TakeBack:
         attic.drop(self.session, name)
 
     def _in_locks(self, made: Made, act: Callable[[], _Done]) -> _Done:
-        """Run one transaction; what cannot be locked soon is given up and tried again, so nobody queues behind it."""
-        deadline = time.monotonic() + self.lock_seconds
-        named = [*made.touched(), *made.tables(), self.history]
-        # asked before: within the transaction the question would take the snapshot before the locks
-        tables = [name for name in named if self.session.execute(_LOCKABLE, (name,)).fetchone() is not None]
-        while True:
-            try:
-                with self.session.transaction():
-                    self._lock(tables)
-                    return act()
-            except (
-                psycopg.errors.LockNotAvailable,
-                psycopg.errors.DeadlockDetected,
-                psycopg.errors.SerializationFailure,
-            ) as error:
-                if time.monotonic() > deadline:
-                    raise Refused(
-                        f"The tables could not be locked within {self.lock_seconds:g} s: {_line(error)}.",
-                        "end the long transaction (pg_stat_activity), then repeat the command",
-                    ) from error
-                # spread out, so that two who wait for each other do not meet again
-                time.sleep(random.uniform(0.1, 0.5))  # noqa: S311 -- not a secret
-
-    def _lock(self, tables: list[str]) -> None:
-        """Nobody changes the rows that are compared, and no snapshot is taken before the locks are there.
+        """One transaction behind locks on what the migration touched.
 
         Readers go on until the script needs them away; from then to the commit they wait as well.
         """
-        self.session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        self.session.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(LOCK_TIMEOUT)))
-        for table in tables:
-            name = sql.Identifier(*table.split("."))
-            self.session.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(name))
+        named = [*made.touched(), *made.tables(), self.history]
+        # asked before: within the transaction the question would take the snapshot before the locks
+        tables = [name for name in named if self.session.execute(_LOCKABLE, (name,)).fetchone() is not None]
+        return in_locks(self.session, tables, self.lock_seconds, act)
 
     def _schema(self) -> Schema:
         return logical(self.session, schemas=attic.schemas(self.session))
@@ -205,7 +170,7 @@ class TakeBack:
     def _run(self, script: str, what: str) -> None:
         try:
             self.session.execute(script.encode())
-        except _BUSY:
+        except BUSY:
             raise
         except psycopg.Error as error:
             if self.session.broken or self.session.closed:

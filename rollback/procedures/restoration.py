@@ -84,7 +84,7 @@ def survey(deployment: Deployment, name: str, run: str, *, stale: bool = False, 
             "head": manifest.head,
             "taken": manifest.at.isoformat(timespec="seconds"),
             "dependent": dependent,
-            "differing": _differing(deployment, manifest),
+            "seen": _differing(deployment, manifest),
             "seconds": _took(desk, manifest.id),
         }
 
@@ -139,7 +139,7 @@ class _Procedure:
         )
 
     def _notes(self) -> Iterator[str]:
-        yield from self.facts["differing"]
+        yield from self.facts["seen"]
         yield (
             "what is written until the swap will not be there: writes stop before it, each such row is listed in"
             f" {self._folder / _ROWS} and the counts are told"

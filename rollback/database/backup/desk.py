@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from rollback.database.backup.manifest import Manifest
     from rollback.database.backup.verify import Climb, Rung
+    from rollback.database.server import Server
     from rollback.deployment import Deployment
 
 __all__ = ["Desk"]
@@ -116,6 +117,20 @@ class Desk:
         backup = self.shelf.get(name)
         with backup.in_use(), self._verifier("", lambda _rung: None).opened(backup) as found:
             yield found
+
+    @contextmanager
+    def restored(self, name: str) -> Iterator[tuple[Server, Manifest]]:
+        """A backup of this deployment's database in a scratch PostgreSQL, believed; nobody deletes it meanwhile.
+
+        Raises:
+            Unproven: with the rung and the reason.
+            Refused: it is the backup of another database.
+        """
+        backup, ours = self.shelf.get(name), self.deployment.settings.database.name
+        with backup.in_use(), self._verifier("", lambda _rung: None).restored(backup) as (one, manifest):
+            if manifest.database != ours:
+                raise Refused(f"{backup.id} is a backup of {manifest.database}, not of {ours}.", "name another one")
+            yield one, manifest
 
     def _record(self, backup: Backup, *, proven: bool, rung: str, **more: object) -> None:
         at = datetime.now(UTC).isoformat(timespec="seconds")

@@ -153,13 +153,31 @@ class Verifier:
             Unproven: with the rung and the reason.
         """
         climb = Climb(backup.id, self.told)
+        with self._in_scratch(backup, climb) as (server, manifest, folder):
+            self._proven(server, climb, manifest, folder)
+        return climb
+
+    @contextmanager
+    def restored(self, backup: Backup) -> Iterator[tuple[Server, Manifest]]:
+        """A backup in a scratch PostgreSQL, equal to its manifest; it is gone with the block.
+
+        Raises:
+            Unproven: with the rung and the reason.
+        """
+        climb = Climb(backup.id, self.told)
+        with self._in_scratch(backup, climb) as (server, manifest, _folder):
+            with server.connect(manifest.database) as connection, climb.rung("equal") as seen:
+                seen.append(_equal(server, connection, manifest))
+            yield server, manifest
+
+    @contextmanager
+    def _in_scratch(self, backup: Backup, climb: Climb) -> Iterator[tuple[Server, Manifest, Path]]:
         with self.opened(backup, climb) as (manifest, folder), ExitStack() as stack:
             with climb.rung("restored") as seen:
                 server = stack.enter_context(scratch(self.engine, self.image or manifest.image))
                 restore.restore(server, folder)
                 seen.append(f"into {server.image[:19]}")
-            self._proven(server, climb, manifest, folder)
-        return climb
+            yield server, manifest, folder
 
     def _proven(self, server: Server, climb: Climb, manifest: Manifest, folder: Path) -> None:
         with server.connect(manifest.database) as connection:

@@ -1,0 +1,55 @@
+"""`rollback rows` on a whole deployment: damaged rows are the backup's again, and what users wrote since stays."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+if TYPE_CHECKING:
+    from fixtures.stack import Stack
+
+pytestmark = [pytest.mark.engine, pytest.mark.database]
+
+VERSION = "v4.0.0"
+NOTHING_TO_DO = 10
+PEOPLE = """
+    INSERT INTO users (email, name, password_hash)
+    SELECT n || '@x.invalid', 'Zoë ' || n, 'x' FROM generate_series(1, 20) n"""
+PROJECTS = "INSERT INTO projects (user_id, name) SELECT id, 'of ' || email FROM users"
+DAMAGE = """
+    UPDATE users SET name = 'garbage' WHERE email LIKE '1%';
+    DELETE FROM users WHERE email IN ('2@x.invalid', '3@x.invalid')"""
+SINCE = "INSERT INTO users (email, name, password_hash) VALUES ('new@x.invalid', 'since then', 'x')"
+STATE = (
+    "SELECT email, u.name, count(p.id) FROM users u LEFT JOIN projects p ON p.user_id = u.id GROUP BY 1, 2 ORDER BY 1"
+)
+
+
+def test_damaged_and_lost_rows_come_back_with_their_children(stack: Stack) -> None:
+    """Garbage is taken back, deleted users come back with their projects, and who signed up since stays."""
+    stack.prepare()
+    stack.provide_images(VERSION)
+    stack.start(VERSION)
+    with psycopg.connect(stack.dsn, autocommit=True) as session:
+        session.execute(PEOPLE.encode())
+        session.execute(PROJECTS)
+        sound = session.execute(STATE.encode()).fetchall()
+        stack.rollback("backup", "take").check()
+        session.execute(DAMAGE.encode())
+        session.execute(SINCE)
+        damaged = session.execute(STATE.encode()).fetchall()
+
+        planned = stack.rollback("rows", "users", "--from", "latest", "--plan").check()
+        assert session.execute(STATE.encode()).fetchall() == damaged
+        assert "users" in planned.stdout
+
+        stack.rollback("rows", "users", "--from", "latest", "--yes").check()
+        now = session.execute(STATE.encode()).fetchall()
+        assert [one for one in now if one[0] != "new@x.invalid"] == sound
+        assert ("new@x.invalid", "since then", 0) in now
+        assert stack.rollback("rows", "users", "--from", "latest", "--yes").status == NOTHING_TO_DO
+        events = [json.loads(line) for line in (stack.checkout / ".rollback/journal.jsonl").read_text().splitlines()]
+        assert [one["data"]["outcome"] for one in events if one["event"] == "end"] == ["done"]

@@ -1,0 +1,74 @@
+"""One transaction behind locks on tables, such that nobody queues behind it for long."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+import psycopg
+from psycopg import sql
+
+from rollback.outcome import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from rollback.database.server import Connection
+
+__all__ = ["BUSY", "LOCK_SECONDS", "LOCK_TIMEOUT", "in_locks"]
+
+_Done = TypeVar("_Done")
+
+#: A try waits so long for each lock, and everybody behind it as well; then it lets go for a moment.
+LOCK_TIMEOUT = "500ms"
+#: How long to try for the locks, in seconds.
+LOCK_SECONDS = 60.0
+BUSY = (
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+)
+
+
+def in_locks(session: Connection, tables: Collection[str], seconds: float, act: Callable[[], _Done]) -> _Done:
+    """Run one transaction; what cannot be locked soon is given up and tried again, so nobody queues behind it.
+
+    Nobody else writes the tables meanwhile, readers go on, and the transaction sees one instant from after the locks.
+
+    Args:
+        session: a connection in autocommit.
+        tables: qualified names.
+        seconds: how long to try.
+        act: may run several times; only the last one is committed.
+
+    Raises:
+        Refused: the locks were not to be had.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            with session.transaction():
+                _lock(session, tables)
+                return act()
+        except BUSY as error:
+            if time.monotonic() > deadline:
+                raise Refused(
+                    f"The tables could not be locked within {seconds:g} s: {_line(error)}.",
+                    "end the long transaction (pg_stat_activity), then repeat the command",
+                ) from error
+            # spread out, so that two who wait for each other do not meet again
+            time.sleep(random.uniform(0.1, 0.5))  # noqa: S311 -- not a secret
+
+
+def _lock(session: Connection, tables: Collection[str]) -> None:
+    """No snapshot is taken before the locks are there."""
+    session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    session.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(LOCK_TIMEOUT)))
+    for table in tables:
+        name = sql.Identifier(*table.split("."))
+        session.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(name))
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

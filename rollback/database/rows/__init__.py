@@ -1,0 +1,1 @@
+"""Rows repaired from a backup: which differ, what becomes of each, and the one transaction that does it."""
