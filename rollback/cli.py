@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["app", "main"]
 
 EXITS = """Exit codes: 0 done, 10 nothing to do, 20 refused by a gate (nothing changed), 30 failed and put back as it
-was, 40 failed and NOT put back, 50 inconclusive, 2 wrong usage."""
+was, 40 failed and NOT put back, 50 inconclusive, 130 interrupted,
+2 wrong usage."""
 
 app = typer.Typer(
     name="rollback",
@@ -221,7 +222,11 @@ def _top(*, version: Annotated[bool, typer.Option("--version", help="Print the v
         raise typer.Exit
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+_signals: list[int] = []
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
+    _signals.append(number)
     raise KeyboardInterrupt
 
 
@@ -233,6 +238,13 @@ def _run() -> None:
     """
     try:
         app()
+    except SystemExit as end:
+        # by the parser, which has said why, and which turns an interruption into a number
+        if end.code == Exit.INTERRUPTED:
+            raise KeyboardInterrupt from end
+        if end.code == Exit.USAGE:
+            _ended(Exit.USAGE, "The words of the command are wrong; standard error says which.", "--help")
+        raise
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         raise Failed(
@@ -242,7 +254,10 @@ def _run() -> None:
 
 def main() -> None:
     """Run the command; an orderly stop becomes one sentence on standard error and its exit code."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    _signals.clear()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
     # a path with letters that the terminal does not know is told, not fallen over
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -250,13 +265,16 @@ def main() -> None:
     try:
         _run()
     except Stop as stop:
-        outcome = type(stop).__name__.lower()
-        sys.stderr.write(f"{outcome}: {stop}\n")
-        # a machine that asked for a document gets one, whatever the end
-        Speaker("--json" in sys.argv).document(
-            outcome=outcome, found=stop.found, next=stop.next_step, exit=int(stop.exit)
-        )
-        sys.exit(int(stop.exit))
+        # Ctrl-C ends docker's programs as well: what they say of their end is not the reason
+        end = Exit.INTERRUPTED if _signals and stop.exit is Exit.INCONCLUSIVE else stop.exit
+        sys.stderr.write("interrupted\n" if end is Exit.INTERRUPTED else f"{stop.word}: {stop}\n")
+        _ended(end, stop.found, stop.next_step)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
-        sys.exit(130)
+        _ended(Exit.INTERRUPTED, "Interrupted.", "`rollback history` says what stands")
+
+
+def _ended(end: Exit, found: str, next_step: str) -> NoReturn:
+    """A machine that asked for a document gets one, whatever the end."""
+    Speaker("--json" in sys.argv).document(end, found=found, next=next_step)
+    sys.exit(int(end))

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from rollback.outcome import UsageError
+from rollback.outcome import Exit, UsageError
 from rollback.runner import reading
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ _MARKS = {
     "failed": "[red]failed[/]",
     "undone": "taken back",
 }
+_UNFOLDED = 2000
 _COLOURS = {"yes": "[green]{}[/]", "no": "[red]{}[/]", "none": "[red]{}[/]"}
 
 
@@ -45,16 +46,20 @@ class Speaker:
 
     @property
     def _out(self) -> Console:
-        return Console(stderr=self.as_json, highlight=False, soft_wrap=True, emoji=False)
+        to = sys.stderr if self.as_json else sys.stdout
+        # only a terminal has an edge: what goes into a file or a pipe is not folded
+        width = None if to.isatty() else _UNFOLDED
+        return Console(stderr=self.as_json, highlight=False, soft_wrap=True, emoji=False, width=width)
 
     def say(self, text: str) -> None:
         """One line for people."""
         self._out.print(escape(text))
 
-    def document(self, **data: Any) -> None:
-        """The document for machines."""
+    def document(self, end: Exit = Exit.DONE, **data: Any) -> None:
+        """The document for machines: how the command ends (`outcome`, `exit`), and what it has to say."""
         if self.as_json:
-            sys.stdout.write(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+            told = {"outcome": end.name.lower(), "exit": int(end), **data}
+            sys.stdout.write(json.dumps(told, indent=1, ensure_ascii=False) + "\n")
 
     def started(self, step: Step) -> None:
         """A step begins: shown at once on a terminal, where waiting needs a reason."""
@@ -134,4 +139,7 @@ class Speaker:
         for line in lines:
             table.add_row("[green]ok[/]" if line.ok else "[red]no[/]", line.check, escape(line.seen))
         self._out.print(table)
-        self.document(ok=all(line.ok for line in lines), checks=[asdict(line) for line in lines], **data)
+        good = all(line.ok for line in lines)
+        self.document(
+            Exit.DONE if good else Exit.INCONCLUSIVE, ok=good, checks=[asdict(line) for line in lines], **data
+        )

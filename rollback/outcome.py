@@ -17,6 +17,7 @@ class Exit(IntEnum):
     PUT_BACK = 30
     NOT_PUT_BACK = 40
     INCONCLUSIVE = 50
+    INTERRUPTED = 130
 
 
 class Stop(Exception):  # noqa: N818 -- ends a command in an orderly way; not every stop is an error
@@ -26,9 +27,11 @@ class Stop(Exception):  # noqa: N818 -- ends a command in an orderly way; not ev
         found: one sentence with the object, the measured value and the limit.
         next_step: what the operator does now; may be empty.
         exit: the exit code of the command.
+        word: what it is called in front of the sentence.
     """
 
     exit = Exit.INCONCLUSIVE
+    word = "failed"
 
     def __init__(self, found: str, next_step: str = "") -> None:
         super().__init__(found)
@@ -43,18 +46,21 @@ class UsageError(Stop):
     """The words of the command or rollback.toml are wrong; nothing was read or changed."""
 
     exit = Exit.USAGE
+    word = "wrong usage"
 
 
 class NothingToDo(Stop):
     """The world is already as asked for."""
 
     exit = Exit.NOTHING_TO_DO
+    word = "nothing to do"
 
 
 class Refused(Stop):
     """A gate said no; nothing was changed."""
 
     exit = Exit.REFUSED
+    word = "refused"
 
 
 class Failed(Stop):

@@ -34,6 +34,8 @@ def said(stack: Stack, *words: str, status: int = 0) -> dict[str, Any]:
     done = stack.rollback("backup", *words, "--json")
     assert done.status == status, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
+    assert found.pop("exit") == status
+    assert found.pop("outcome")
     return found
 
 

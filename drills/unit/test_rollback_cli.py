@@ -14,7 +14,7 @@ import pytest
 
 from rollback import cli, lock, operations
 from rollback.journal import Journal
-from rollback.outcome import Failed
+from rollback.outcome import Exit, Failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,6 +40,7 @@ def started(checkout: Path, *words: str, path: Path | None = None) -> subprocess
         stdout=pipe,
         stderr=pipe,
         text=True,
+        start_new_session=True,
         preexec_fn=_interruptible,  # noqa: PLW1509 -- one call into the kernel, before anything else of the child
     )
 
@@ -73,10 +74,11 @@ def rollback(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
         out, err = capsys.readouterr()
         return int(str(code)), out, err
 
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     monkeypatch.setenv("COLUMNS", "120")
     yield command
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture
@@ -146,7 +148,7 @@ def test_outside_of_a_checkout_every_command_says_so(rollback: Command, tmp_path
     """Without rollback.toml: exit code 2, one sentence with the folder and the way out, and nothing is made."""
     code, out, err = rollback(tmp_path, *words)
     assert (code, out) == (2, "")
-    found = f"usageerror: There is no rollback.toml in {tmp_path.resolve()}."
+    found = f"wrong usage: There is no rollback.toml in {tmp_path.resolve()}."
     assert err == f"{found} Next: go to the checkout of the deployment, or name it with -C FOLDER\n"
     assert list(tmp_path.iterdir()) == []
 
@@ -193,6 +195,27 @@ def test_a_machine_gets_a_document_of_a_refusal_too(rollback: Command, checkout:
     assert (code, err.count("\n")) == (20, 1)
 
 
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["application", "--json"], 2),
+        (["history", "--nonsense", "--json"], 2),
+        (["history", "--json"], 0),
+        (["release", "list", "--json"], 0),
+        (["backup", "list", "--json"], 0),
+        (["verify", "--json"], 50),
+        (["resume", "--json"], 10),
+    ],
+    ids=str,
+)
+def test_every_end_is_a_document(rollback: Command, checkout: Path, words: list[str], code: int) -> None:
+    """Whatever the command and however it ends: one document, with the outcome and the exit code in it."""
+    end, out, _ = rollback(checkout, *words)
+    document = json.loads(out)
+    assert (end, document["exit"]) == (code, code)
+    assert document["outcome"] == Exit(code).name.lower()
+
+
 def test_a_refusal_is_part_of_the_history(rollback: Command, checkout: Path) -> None:
     """What was refused can be read later, by people and by machines; only trying it out leaves no trace."""
     rollback(checkout, "application", "v9", "--plan")
@@ -208,7 +231,7 @@ def test_a_refusal_is_part_of_the_history(rollback: Command, checkout: Path) -> 
 @pytest.mark.parametrize("words", [["resume"], ["abort"], ["resume", "--plan"]], ids=" ".join)
 def test_without_an_interrupted_run_there_is_nothing_to_do(rollback: Command, checkout: Path, words: list[str]) -> None:
     """Resume and abort without a run end with 10."""
-    assert rollback(checkout, *words) == (10, "", "nothingtodo: No run is interrupted.\n")
+    assert rollback(checkout, *words) == (10, "", "nothing to do: No run is interrupted.\n")
 
 
 def test_while_a_run_is_open_no_other_begins(rollback: Command, checkout: Path) -> None:
@@ -323,3 +346,26 @@ def test_an_interrupted_command_ends_as_shells_expect(checkout: Path, tmp_path: 
     assert "Traceback" not in err
     with lock.held(checkout / ".rollback" / "lock", "the next"):
         pass
+
+
+def test_ctrl_c_of_the_whole_group_is_no_failure_of_docker(checkout: Path, tmp_path: Path) -> None:
+    """A terminal interrupts docker as well: what docker says of its end is not taken for the reason."""
+    code, err = interruptible(lambda process: os.killpg(process.pid, signal.SIGINT), checkout, tmp_path / "bin")
+    assert (code, err.splitlines()[-1]) == (130, "interrupted")
+
+
+def test_what_breaks_because_of_ctrl_c_is_an_interruption(
+    rollback: Command, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cleaning up after Ctrl-C fails where docker was interrupted too: 130 all the same, and not 50."""
+
+    def interrupted(_: Journal) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            pytest.fail("nobody listens to Ctrl-C")
+        except KeyboardInterrupt as stop:
+            raise Failed("docker was interrupted.") from stop
+
+    monkeypatch.setattr(Journal, "entries", interrupted)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    assert rollback(checkout, "history")[::2] == (130, "interrupted\n")

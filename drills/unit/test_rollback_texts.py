@@ -196,7 +196,7 @@ def test_a_failure_says_whether_it_was_put_back() -> None:
     assert int(Failed("x").exit) == 50
     assert {one.name: int(one) for one in Exit} == {
         "DONE": 0, "USAGE": 2, "NOTHING_TO_DO": 10, "REFUSED": 20, "PUT_BACK": 30, "NOT_PUT_BACK": 40,
-        "INCONCLUSIVE": 50,
+        "INCONCLUSIVE": 50, "INTERRUPTED": 130,
     }  # fmt: skip
 
 
@@ -248,6 +248,8 @@ def test_a_plan_for_machines_is_one_document(capsys: pytest.CaptureFixture[str])
     Speaker(as_json=True).plan(PLAN)
     said = capsys.readouterr()
     assert json.loads(said.out) == {
+        "outcome": "done",
+        "exit": 0,
         "procedure": "application",
         "summary": "put [backend] back as v1 had it",
         "notes": ["backend publishes 127.0.0.1:100:"],

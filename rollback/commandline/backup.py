@@ -59,7 +59,7 @@ def take(
         f"{found.id} taken in {found.seconds:.1f} s: {found.size / 1e6:.1f} MB, {len(found.state.tables)} tables,"
         f" migration {found.head or 'none'}{', sealed' if found.encrypted else ''}"
     )
-    speaker.document(outcome="done", backup=_told(backup), warning=shared)
+    speaker.document(backup=_told(backup), warning=shared)
 
 
 def _progress(done: int, total: int) -> None:
@@ -89,7 +89,7 @@ def verify(
     climb = desk.verify(backup, quick=quick, image=image, told=told)
     speaker.say(f"{climb.backup} " + ("holds as far as a quick look goes" if quick else "is proven"))
     rungs = [asdict(one) for one in climb.rungs]
-    speaker.document(outcome="done", backup=climb.backup, proven=not quick, rungs=rungs)
+    speaker.document(backup=climb.backup, proven=not quick, rungs=rungs)
 
 
 @app.command("list")
@@ -206,6 +206,7 @@ def uploads_check(*, as_json: AsJson = False, directory: Directory = HERE) -> No
     desk, speaker = _desk(directory, as_json=as_json)
     found = desk.check_uploads()
     speaker.say(str(found))
-    speaker.document(**asdict(found))
-    if found.without_file or found.without_row or found.changed:
-        raise typer.Exit(Exit.INCONCLUSIVE)
+    end = Exit.INCONCLUSIVE if found.without_file or found.without_row or found.changed else Exit.DONE
+    speaker.document(end, **asdict(found))
+    if end is not Exit.DONE:
+        raise typer.Exit(end)

@@ -56,7 +56,7 @@ def kept(*, as_json: AsJson = False, directory: Directory = HERE) -> None:
         found = beside.kept(live, deployment.settings.database.name)
     for name, size in found:
         speaker.say(f"{name}  {size / 1e6:.1f} MB")
-    speaker.document(outcome="done", kept=[{"name": name, "size": size} for name, size in found])
+    speaker.document(kept=[{"name": name, "size": size} for name, size in found])
 
 
 @databases.command()
@@ -75,4 +75,4 @@ def drop(
         beside.drop_kept(live, deployment.settings.database.name, name)
         operations.journal.append("-", "database", did="dropped", database=name, summary=f"dropped {name}")
     speaker.say(f"{name} is dropped")
-    speaker.document(outcome="done", dropped=name)
+    speaker.document(dropped=name)

@@ -81,7 +81,7 @@ def check(  # noqa: PLR0913 -- the words of the command
         report = checker.run(lambda one: speaker.working(f"{one.migration.id} is judged"))
     tell(speaker, report)
     speaker.say(f"{len(report.checked)} migrations in {time.monotonic() - started:.1f} s")
-    speaker.document(outcome=_exit(report).name.lower(), exit=int(_exit(report)), **report.as_json())
+    speaker.document(_exit(report), **report.as_json())
     if _exit(report):
         raise typer.Exit(_exit(report))
 

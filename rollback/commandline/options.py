@@ -67,4 +67,4 @@ def report(speaker: Speaker, run: str, summary: str, started: float, notes: Sequ
     """The end of a run, for people and for machines."""
     seconds = round(time.monotonic() - started, 3)
     speaker.say(f"done in {seconds:.1f} s: {summary} (run {run})")
-    speaker.document(outcome="done", run=run, summary=summary, seconds=seconds, steps=speaker.steps, notes=notes)
+    speaker.document(run=run, summary=summary, seconds=seconds, steps=speaker.steps, notes=notes)
