@@ -261,6 +261,8 @@ def test_whoever_writes_after_the_list_holds_up_the_swap(server: Server, live: C
     with pytest.raises(Overtaken):
         one.swap(unwritten_since=written)
     assert not one.swapped()
+    with server.connect(one.name) as restored:
+        assert restored.execute("SELECT count(*) FROM users").fetchone() == (200,)
     one.allow_writes()
     with server.connect(LIVE, autocommit=True) as writer:
         assert writer.execute("UPDATE users SET name = 'again' WHERE name = 'late'").rowcount == 1

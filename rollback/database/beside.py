@@ -192,7 +192,7 @@ class Beside:
                 admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(name)))
             wait_until(lambda: _emptied(admin, live, incoming), seconds=_SETTLE_SECONDS, what="the end of all sessions")
             if unwritten_since is not None and self.written() != unwritten_since:
-                self._allow(live)
+                self.reopen()
                 raise Overtaken(f"Somebody has written into {live} since its late writes were listed.")
             with admin.transaction():
                 for old, new in ((live, aside), (incoming, live)):
@@ -200,6 +200,11 @@ class Beside:
                     admin.execute(command.format(sql.Identifier(old), sql.Identifier(new)))
             admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(sql.Identifier(live)))
         return time.monotonic() - began
+
+    def reopen(self) -> None:
+        """Before the swap both let sessions in, also where a swap was killed that had shut them."""
+        for name in (self.live, self.name):
+            self._allow(name)
 
     def open(self) -> None:
         """Let applications in; where the swap was killed between its parts they are still kept out."""

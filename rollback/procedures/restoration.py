@@ -235,6 +235,7 @@ class _Procedure:
             self._compare(one)
 
     def _compare(self, one: Beside) -> None:
+        one.reopen()
         written = one.written()
         with one.server.connect(one.live) as live, one.server.connect(one.name) as restored:
             late = late_writes(live, restored, self._folder / _ROWS)
