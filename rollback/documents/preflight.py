@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING, Any
 from rollback import commands
 from rollback.database import safety
 from rollback.parts import files
-from rollback.plan import Reading
+from rollback.plan import Reading, Step
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from rollback.deployment import Container, Deployment
 
-__all__ = ["Preflight"]
+__all__ = ["CHANGES", "Preflight"]
 
 LOG_LINES = 100
+#: Why a procedure that changes the database takes a safety backup first.
+CHANGES = "this procedure changes the database"
 _INDEX = "before.json"
 _BACKUP_MARK = "safety.sha256"
 
@@ -81,6 +83,16 @@ class Preflight:
             "containers": [_state(one) for one in containers],
         }
         files.write(self.folder / _INDEX, json.dumps(index, indent=1) + "\n", mode=0o600)
+
+    def recorded(self) -> Step:
+        """The step that every procedure begins with."""
+        cause = "Pre-Rollback Checklist: evidence, and the files as they were"
+        return Step("state before recorded", cause, self.reading, self.take, gate=True)
+
+    def safe(self, cause: str, *, advisory: bool = False) -> Step:
+        """The step of the safety backup; advisory where nothing that follows depends on it."""
+        name = "safety backup taken"
+        return Step(name, cause, self.backed_up, self.back_up, gate=not advisory, advisory=advisory)
 
     def restore_files(self, names: list[str]) -> None:
         """Put files back as they were when the record was taken."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["NAME", "plan"]
 
 NAME = "application"
+SAFE = "Pre-Rollback Checklist; this procedure leaves the database alone, so users do not wait for it"
 
 #: Checks that are told and do not hold the rollback open: the log of a container only grows, and a service that
 #: this procedure never touches may have been ill before.
@@ -82,11 +83,11 @@ class _Procedure:
         return (
             self._images_at_hand(),
             self._started_beside(),
-            self._recorded(),
+            self.preflight.recorded(),
             self._proven_beside(),
             self._users_moved(),
             self._drained(),
-            self._backed_up(),
+            self.preflight.safe(SAFE, advisory=True),
             self._pinned(),
             self._stopped_and_kept(),
             self._under_compose(),
@@ -96,7 +97,12 @@ class _Procedure:
 
     def _files_only(self) -> tuple[Step, ...]:
         """No container differs: only the files and names that the next `up` reads."""
-        return (self._images_at_hand(), self._recorded(), self._backed_up(), self._pinned())
+        return (
+            self._images_at_hand(),
+            self.preflight.recorded(),
+            self.preflight.safe(SAFE, advisory=True),
+            self._pinned(),
+        )
 
     def _proof(self) -> tuple[Step, ...]:
         return (
@@ -154,24 +160,6 @@ class _Procedure:
         """Whether Compose's own containers are the target and the edge leads to them."""
         settled = self.pin.settled()
         return settled if not settled.holds else self.edge.reading(self._generation("home"))
-
-    def _recorded(self) -> Step:
-        return Step(
-            "state before recorded",
-            "Pre-Rollback Checklist: evidence, and the files as they were",
-            self.preflight.reading,
-            self.preflight.take,
-            gate=True,
-        )
-
-    def _backed_up(self) -> Step:
-        return Step(
-            "safety backup taken",
-            "Pre-Rollback Checklist; this procedure leaves the database alone, so users do not wait for it",
-            self.preflight.backed_up,
-            self.preflight.back_up,
-            advisory=True,
-        )
 
     def _proven_beside(self) -> Step:
         return Step(

@@ -18,7 +18,7 @@ from rollback.database.fingerprint import Difference
 from rollback.database.scratch import scratch
 from rollback.database.script import runnable, undoable
 from rollback.database.takeback import ADVISORY, TakeBack
-from rollback.documents.preflight import Preflight
+from rollback.documents.preflight import CHANGES, Preflight
 from rollback.outcome import NothingToDo, Refused
 from rollback.plan import Plan, Reading, Step
 
@@ -178,7 +178,11 @@ class _Procedure:
             arguments=self.facts,
             run=self.facts["run"],
             summary=f"take back {', '.join(one.name for one in chosen)}",
-            steps=(self._recorded(), self._backed_up(), *(self._taken_back(one) for one in chosen)),
+            steps=(
+                self._preflight().recorded(),
+                self._preflight().safe(CHANGES),
+                *(self._taken_back(one) for one in chosen),
+            ),
             notes=tuple(self._notes(chosen)),
         )
 
@@ -197,7 +201,7 @@ class _Procedure:
             arguments=self.facts,
             run=self.facts["run"],
             summary=f"apply {one.name} again",
-            steps=(self._recorded(), self._backed_up(), applied),
+            steps=(self._preflight().recorded(), self._preflight().safe(CHANGES), applied),
         )
 
     def _notes(self, chosen: list[Migration]) -> Iterator[str]:
@@ -213,14 +217,6 @@ class _Procedure:
 
     def _preflight(self) -> Preflight:
         return Preflight(self.deployment, self.deployment.state / "runs" / self.facts["run"])
-
-    def _recorded(self) -> Step:
-        one = self._preflight()
-        return Step("state before recorded", "Pre-Rollback Checklist: evidence", one.reading, one.take, gate=True)
-
-    def _backed_up(self) -> Step:
-        one = self._preflight()
-        return Step("safety backup taken", "this procedure changes the database", one.backed_up, one.back_up, gate=True)
 
     def _taken_back(self, one: Migration) -> Step:
         return Step(

@@ -39,6 +39,7 @@ __all__ = ["NAME", "plan", "survey"]
 NAME = "database"
 #: Lines of the checklist that say whether the applications work with the restored database.
 WORK = frozenset({"services", "database", "api", "frontend"})
+SAFE = "Pre-Rollback Checklist; a database too damaged to be dumped is kept under another name all the same"
 _TRIES = 3
 _SUMMARY, _ROWS = "late.json", "late.jsonl"
 
@@ -128,9 +129,9 @@ class _Procedure:
             run=self.facts["run"],
             summary=f"put the database back as {self.facts['backup']} has it, taken {self.facts['taken']}",
             steps=(
-                self._recorded(),
+                self._preflight().recorded(),
                 self._restored(),
-                self._backed_up(),
+                self._preflight().safe(SAFE, advisory=True),
                 self._listed(),
                 self._swapped(),
                 self._at_work(),
@@ -170,10 +171,6 @@ class _Procedure:
 
     # steps
 
-    def _recorded(self) -> Step:
-        one = self._preflight()
-        return Step("state before recorded", "Pre-Rollback Checklist: evidence", one.reading, one.take, gate=True)
-
     def _restored(self) -> Step:
         return Step(
             f"restored beside the live database and equal to its manifest: {self.facts['backup']}",
@@ -195,16 +192,6 @@ class _Procedure:
     def _drop(self) -> None:
         with self._beside() as one:
             one.drop()
-
-    def _backed_up(self) -> Step:
-        one = self._preflight()
-        return Step(
-            "safety backup of the present state taken",
-            "Pre-Rollback Checklist; a database too damaged to be dumped is kept under another name all the same",
-            one.backed_up,
-            one.back_up,
-            advisory=True,
-        )
 
     def _listed(self) -> Step:
         return Step(

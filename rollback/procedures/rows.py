@@ -17,7 +17,7 @@ from rollback.database.rows.comparison import Comparison, Found, Wanted
 from rollback.database.rows.condition import EVERYTHING, condition
 from rollback.database.rows.decision import MOMENTS, Verdict
 from rollback.database.rows.repair import REPAIRED, STAGED, Repair
-from rollback.documents.preflight import Preflight
+from rollback.documents.preflight import CHANGES, Preflight
 from rollback.outcome import NothingToDo, Refused
 from rollback.plan import Plan, Reading, Step
 
@@ -176,7 +176,12 @@ class _Procedure:
             arguments=self.facts,
             run=self.facts["run"],
             summary=f"put {number} rows back as they are in {self.facts['backup']}",
-            steps=(self._recorded(), self._backed_up(), self._laid_beside(), self._repaired()),
+            steps=(
+                self._preflight().recorded(),
+                self._preflight().safe(CHANGES),
+                self._laid_beside(),
+                self._repaired(),
+            ),
             notes=tuple(self._notes()),
         )
 
@@ -197,14 +202,6 @@ class _Procedure:
 
     def _preflight(self) -> Preflight:
         return Preflight(self.deployment, self.folder)
-
-    def _recorded(self) -> Step:
-        one = self._preflight()
-        return Step("state before recorded", "Pre-Rollback Checklist: evidence", one.reading, one.take, gate=True)
-
-    def _backed_up(self) -> Step:
-        one = self._preflight()
-        return Step("safety backup taken", "this procedure changes the database", one.backed_up, one.back_up, gate=True)
 
     def _laid_beside(self) -> Step:
         return Step(
