@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fixtures.faults import candidates
-from fixtures.history import Request
+from fixtures.faults.database import cleaned_up
+from fixtures.faults.release import latency
+from fixtures.history import Request, Sample
 
 if TYPE_CHECKING:
     from fixtures.faults.release import BadRelease
@@ -113,6 +115,13 @@ def test_the_slow_release_answers_for_its_own_word_that_it_has_no_connection_lef
     assert slow.owns(asked(slow, done=29.5, **said))
     assert not slow.explains(asked(slow, done=20.5, **said))
     assert not slow.explains(replace(asked(slow, done=29.5, **said), release=slow.over))
+    hung_up = {
+        "status": 101,
+        "cls": "websocket",
+        "reason": "closed with 1013 before the job ended: the database is not available",
+    }
+    assert slow.owns(asked(slow, done=29.5, **hung_up))
+    assert not slow.explains(asked(slow, done=29.5, **{**hung_up, "reason": "closed with 1012 before the job ended"}))
 
 
 def test_the_interruption_by_the_deployment_is_explained_and_owned_by_nobody() -> None:
@@ -131,3 +140,20 @@ def test_the_release_with_errors_answers_for_an_upload_that_it_hung_up_on_while_
     assert errors.explains(asked(**upload))
     assert not errors.owns(asked(**upload))
     assert not errors.explains(asked(**{**upload, "route": "/api/projects"}))
+
+
+def test_damage_is_heard_by_whoever_follows_a_job() -> None:
+    """An internal error over a WebSocket is a 1011; a server that goes away says 1012."""
+    fault = cleaned_up()
+    fault._at = 10  # noqa: SLF001 -- damaged without a database
+    heard: dict[str, Any] = {"status": 101, "cls": "websocket", "path": "ml"}
+    assert fault.explains(asked(**heard, reason="closed with 1011 before the job ended: internal error"))
+    assert not fault.explains(asked(**heard, reason="closed with 1012 before the job ended: service restart"))
+
+
+def test_reads_are_as_fast_as_their_quicker_quarter() -> None:
+    """A neighbour on the machine slows some answers, a defect all of them; too few say nothing."""
+    took = [0.01, 0.01, 0.5, 0.5, 0.5]
+    assert latency(Sample("read", 1, 1 + one, ok=True, release="v") for one in took) == pytest.approx(0.01)
+    assert latency(Sample("read", 1, 1 + 10 * one, ok=True, release="v") for one in took) == pytest.approx(0.1)
+    assert latency([Sample("read", 1, 1.1, ok=True, release="v")]) == float("inf")
