@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from rollback.database import compatibility, server
+from rollback.database import compatibility, room, server
 from rollback.database.backup.desk import Desk
 from rollback.database.beside import Beside, Overtaken, kept_name
 from rollback.database.contents import contents
@@ -72,6 +72,8 @@ def survey(deployment: Deployment, name: str, run: str, *, stale: bool = False, 
                 f"Backup {manifest.id} is {age:.1f} h old; [backup] max_age_hours is {table.backup.max_age_hours:g}.",
                 "choose a younger one, or say --stale if all later work may go",
             )
+        with server.of_deployment(deployment) as live:
+            room.enough(live, table.database.name)
         dependent = compatibility.dependent(deployment, manifest.head)
         if dependent and not outage:
             raise Refused(
