@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rollback import private
 from rollback.outcome import Refused
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def held(path: Path, what: str, *, patience: float = ORPHAN_SECONDS) -> Iterator
     Raises:
         Refused: when another command holds it; it says who, what, since when and with which pid.
     """
+    private.folder(path.parent)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         _take(handle, patience)

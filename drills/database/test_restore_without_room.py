@@ -71,13 +71,13 @@ def test_no_room_is_refused_and_a_disk_that_fills_up_harms_nothing(small: Server
     with pytest.raises(Refused, match=r"needs about \d+ MB .* and \d+ MB are free"):
         room.enough(small, LIVE)
     with pytest.raises(CommandFailed, match="No space left on device"):
-        one.restore(backup.manifest(), backup.folder, lambda _text: None)
+        one.restore(backup.manifest(), backup.folder)
     with small.connect(LIVE, autocommit=True) as session:
         assert contents(session) == before
         session.execute("INSERT INTO notes VALUES (0, 'written on a full disk')")
         session.execute("DELETE FROM notes WHERE n = 0")
     one.drop()
     inside(small, "rm /room/other")
-    one.restore(backup.manifest(), backup.folder, lambda _text: None)
+    one.restore(backup.manifest(), backup.folder)
     with small.connect(one.name) as session:
         assert contents(session) == before

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from rollback import progress
 from rollback.database import compatibility, room, server
 from rollback.database.backup.desk import Desk
 from rollback.database.beside import Beside, Overtaken, kept_name
@@ -188,8 +189,13 @@ class _Procedure:
             return Reading(*one.restored())
 
     def _restore(self) -> None:
-        with Desk.of(self.deployment).opened(self.facts["backup"]) as (manifest, folder), self._beside() as one:
-            one.restore(manifest, folder, lambda _text: None)
+        opened = Desk.of(self.deployment).opened(self.facts["backup"])
+        with (
+            opened as (manifest, folder),
+            self._beside() as one,
+            progress.watched(one.so_far(self.facts["seconds"])),
+        ):
+            one.restore(manifest, folder)
 
     def _drop(self) -> None:
         with self._beside() as one:
