@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import psycopg
 from psycopg import sql
 
+from rollback.database import holders
 from rollback.outcome import Refused
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def in_locks(session: Connection, tables: Collection[str], seconds: float, act: 
         act: may run several times; only the last one is committed.
 
     Raises:
-        Refused: the locks were not to be had.
+        Refused: the locks were not to be had; it names who holds them, since when, and how that is ended.
     """
     deadline = time.monotonic() + seconds
     while True:
@@ -53,9 +54,10 @@ def in_locks(session: Connection, tables: Collection[str], seconds: float, act: 
                 return act()
         except BUSY as error:
             if time.monotonic() > deadline:
+                found = holders.of_tables(session, tables)
                 raise Refused(
-                    f"The tables could not be locked within {seconds:g} s: {_line(error)}.",
-                    "end the long transaction (pg_stat_activity), then repeat the command",
+                    f"The tables could not be locked within {seconds:g} s: {_line(error)}. {holders.told(found)}",
+                    holders.way_out(found),
                 ) from error
             # spread out, so that two who wait for each other do not meet again
             time.sleep(random.uniform(0.1, 0.5))  # noqa: S311 -- not a secret
