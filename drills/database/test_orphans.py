@@ -86,6 +86,7 @@ def test_rows_that_would_have_gone_with_their_parents_stay_away(server: Server) 
         INSERT INTO a_picture SELECT n, n FROM generate_series(1, 5) n;
         INSERT INTO a_picture VALUES (6);"""
     session, work, made = taken_back(server, CASCADING, used)
+    assert made.parents() == ["public.mother"]
     with session:
         session.execute("DELETE FROM mother WHERE id = 3")
         work.forward(CASCADING, made)

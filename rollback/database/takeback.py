@@ -122,7 +122,7 @@ class TakeBack:
 
         Readers go on until the script needs them away; from then to the commit they wait as well.
         """
-        named = [*made.touched(), *made.tables(), self.history]
+        named = [*dict.fromkeys((*made.touched(), *made.parents(), *made.tables(), self.history))]
         # asked before: within the transaction the question would take the snapshot before the locks
         tables = [name for name in named if self.session.execute(_LOCKABLE, (name,)).fetchone() is not None]
         return in_locks(self.session, tables, self.lock_seconds, act)

@@ -10,13 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from psycopg import sql
-from psycopg.errors import LockNotAvailable
-
 from rollback import lock
 from rollback.database import attic, checkout, compatibility, holders, server
 from rollback.database.expectation import Made, Migration, made_by
 from rollback.database.fingerprint import Difference
+from rollback.database.locks import alone
 from rollback.database.scratch import scratch
 from rollback.database.script import runnable, undoable
 from rollback.database.takeback import ADVISORY, TakeBack
@@ -34,8 +32,6 @@ __all__ = ["FORWARD", "NAME", "plan", "plan_forward", "survey", "survey_forward"
 
 NAME = "migration"
 FORWARD = "migration forward"
-#: How long somebody else may still be at it.
-ALONE_TIMEOUT = "3s"
 
 
 def survey(
@@ -273,28 +269,10 @@ class _Procedure:
             session.execute("SELECT set_config('application_name', %s, false)", (f"rollback migration, {lock.who()}",))
             key = self.deployment.settings.migrations.lock_key
             for one in (ADVISORY, *([key] if key is not None else [])):
-                _alone(session, one)
+                alone(session, one)
             yield self._work(session)
 
     def _work(self, session: Connection) -> TakeBack:
         table = self.deployment.settings.database
         history = table.history if "." in table.history else f"public.{table.history}"
         return TakeBack(session, history, self.facts["run"])
-
-
-def _alone(session: Connection, key: int) -> None:
-    """Nobody else migrates meanwhile; the lock ends with the session.
-
-    A session whose operator was killed needs a moment to notice: so long it is waited for.
-
-    Raises:
-        Refused: somebody does; it says who.
-    """
-    session.execute(sql.SQL("SET lock_timeout = {}").format(sql.Literal(ALONE_TIMEOUT)))
-    try:
-        session.execute(sql.SQL("SELECT pg_advisory_lock({})").format(sql.Literal(key)))
-    except LockNotAvailable as error:
-        found = holders.told(holders.migrating(session, key))
-        told = f"Somebody else migrates this database right now: {found}"
-        raise Refused(told, "wait for them, then repeat the command") from error
-    session.execute("RESET lock_timeout")
