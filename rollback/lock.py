@@ -19,7 +19,7 @@ from rollback.outcome import Refused
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["handles", "held"]
+__all__ = ["handles", "held", "who"]
 
 #: How long to wait for what a killed command has started, in seconds: a `docker compose up` that still works.
 ORPHAN_SECONDS = 180.0
@@ -38,12 +38,17 @@ def handles() -> tuple[int, ...]:
 
 def _holder(what: str) -> dict[str, str | int]:
     return {
-        "who": f"{_user()}@{socket.gethostname()}",
+        "who": who(),
         "what": what,
         "since": datetime.now(UTC).isoformat(timespec="seconds"),
         "pid": os.getpid(),
         "boot": _boot(),
     }
+
+
+def who() -> str:
+    """The operator, for whoever is refused because of him."""
+    return f"{_user()}@{socket.gethostname()}"
 
 
 def _boot() -> str:

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fixtures import cutover
 from fixtures.case import finding
 from fixtures.checks.residue import Allowed
 from fixtures.faults.candidates import GOOD
 from fixtures.faults.rows import GARBAGE, LEFT, DamagedRows, every_kind, garbage
 from fixtures.history import PATHS
-from fixtures.operators import Kill, KilledOperator
+from fixtures.operators import Kill, KilledOperator, served_meanwhile
 from fixtures.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -56,18 +55,6 @@ def repaired(fault: DamagedRows, operator: Callable[[Drill], Outcome], **more: o
         "further": nothing_damaged,
     }
     return Scenario(**{**usual, **more})  # type: ignore[arg-type]
-
-
-def served_meanwhile(operator: Callable[[Drill], Outcome]) -> Callable[[Drill], Outcome]:
-    """While the operator is at it, damaged rows are still the damage's work; afterwards no more."""
-
-    def at_it(drill: Drill) -> Outcome:
-        drill.recorder.mark(cutover.BEGUN)
-        outcome = operator(drill)
-        drill.recorder.mark(cutover.SWITCHED)
-        return outcome
-
-    return at_it
 
 
 def table_after_table(drill: Drill) -> Outcome:
