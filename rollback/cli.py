@@ -13,6 +13,7 @@ import typer
 
 from rollback import __version__, lock
 from rollback.commandline.backup import app as backups
+from rollback.commandline.configuration import nginx
 from rollback.commandline.database import databases
 from rollback.commandline.migration import migrations
 from rollback.commandline.options import HERE, AsJson, Directory, PlanOnly, Yes, carry_out, report
@@ -48,6 +49,7 @@ app.add_typer(migrations, name="migration")
 app.add_typer(backups, name="backup")
 app.add_typer(databases, name="database")
 app.add_typer(rows, name="rows")
+app.command()(nginx)
 
 
 @app.command()

@@ -182,6 +182,16 @@ def program(  # noqa: PLR0913 -- the words of one long command
     return [*argv, image, *words[1:]]
 
 
+def trial(  # noqa: PLR0913 -- the words of one long command
+    words: Sequence[str], *, image: str, name: str, label: str, network: str, mounts: Sequence[str]
+) -> Argv:
+    """A program of a service with the service's own mounts, read only, in a container that is removed when it ends."""
+    argv = ["docker", "run", "--rm", "--name", name, "--label", label, "--network", network, "--entrypoint", words[0]]
+    for one in mounts:
+        argv += ["--mount", f"{one},readonly"]
+    return [*argv, image, *words[1:]]
+
+
 def restart_always(container: str) -> Argv:
     """Let the engine bring a container back after a crash or a reboot."""
     return ["docker", "update", "--restart", "unless-stopped", container]

@@ -12,7 +12,7 @@ from rollback import lock
 from rollback.journal import Journal
 from rollback.outcome import Exit, Failed, NothingToDo, Refused
 from rollback.parts.edge import Edge
-from rollback.procedures import application, migration, restoration, rows, rows_undone
+from rollback.procedures import application, configuration, migration, restoration, rows, rows_undone
 from rollback.runner import CHOICE, Runner
 from rollback.secrets import Redactor
 
@@ -37,6 +37,7 @@ class Procedure(Protocol):
 #: Every procedure that a journal may name.
 PROCEDURES: dict[str, Procedure] = {
     application.NAME: application.plan,
+    configuration.NAME: configuration.plan,
     migration.NAME: migration.plan,
     migration.FORWARD: migration.plan_forward,
     restoration.NAME: restoration.plan,

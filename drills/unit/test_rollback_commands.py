@@ -84,6 +84,15 @@ TABLE = {
             " --entrypoint sleep --mount type=tmpfs,destination=/data i infinity"
         ),
     ),
+    "trial": (
+        commands.trial(
+            ["nginx", "-t"], image="i", name="n", label="l=1", network="net", mounts=["type=bind,source=/a,target=/b"]
+        ),
+        words(
+            "docker run --rm --name n --label l=1 --network net --entrypoint nginx"
+            " --mount type=bind,source=/a,target=/b,readonly i -t"
+        ),
+    ),
     "scratch": (
         commands.scratch("i", name="n", label="l=1", settings=["fsync=off"]),
         words(
@@ -169,7 +178,7 @@ def test_what_starts_containers_starts_nothing_else(argv: list[str]) -> None:
 
 def test_no_builder_can_lose_a_volume() -> None:
     """No builder removes volumes, prunes, or takes services down; disposable containers take their own along."""
-    disposable = {"removed with volumes", "program"}
+    disposable = {"removed with volumes", "program", "trial"}
     words = {word for name, (argv, _) in TABLE.items() if name not in disposable for word in argv}
     assert not words & {"-v", "--volumes", "prune", "down", "--rm", "--remove-orphans", "--rmi"}
 

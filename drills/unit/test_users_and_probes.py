@@ -197,3 +197,24 @@ def test_who_is_turned_away_with_a_good_token_is_in_the_record(edge: Callable[[b
     assert [(one.who, one.end) for one in recorder.history().sign_ins] == [
         (who, "refused") for who in ("user", "renewing", "probe")
     ]
+
+
+@pytest.mark.parametrize(
+    ("status", "kept"), [("405 Not Allowed", True), ("404 Not Found", True), ("500 Oops", False), ("401 No", False)]
+)
+def test_a_session_that_was_not_traded_is_kept(
+    edge: Callable[[bytes | None], Edge],
+    status: str,
+    kept: bool,  # noqa: FBT001 -- a column of the table
+) -> None:
+    """Refused for another reason than its token, nothing was traded; where nobody knows, the user gives it up."""
+    somewhere, recorder = edge(_http(b"<html>no</html>", status)), Recorder()
+
+    async def renewed() -> Session | None:
+        async with Connections(trusting(None)) as connections:
+            account = Account("user", somewhere.url, connections, recorder, 0, asyncio.Event())
+            account.session = Session("user", "a", "r", 1.0, float("inf"))
+            await account.renew()
+            return account.session
+
+    assert (asyncio.run(renewed()) is not None) is kept

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import os
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -126,10 +126,32 @@ def bind(source: Path, target: str) -> str:
 
 @contextmanager
 def of_container(engine: Engine, container: str, *, user: str, password: str = "") -> Iterator[Server]:
-    """The PostgreSQL of a container; the way to it is closed with the block."""
+    """The PostgreSQL of a container; the way to it is closed with the block.
+
+    Raises:
+        Failed: the container has ended, with the end of its log.
+    """
     raw = json.loads(engine.ask(commands.inspect("container", [container])))[0]
-    with tunnel.opened(engine, raw["Id"], raw["Image"]) as socket:
+    with ExitStack() as stack:
+        try:
+            socket = stack.enter_context(tunnel.opened(engine, raw["Id"], raw["Image"]))
+        except Failed as stop:
+            _lives(engine, container, stop)
+            raise
         yield Server(engine, raw["Id"], raw["Image"], user, socket, password)
+
+
+def _lives(engine: Engine, container: str, stop: Failed) -> None:
+    """There is no way to what has ended, as an image does that is no PostgreSQL.
+
+    Raises:
+        Failed: it has, with the end of its log.
+    """
+    raw = json.loads(engine.ask(commands.inspect("container", [container])))[0]
+    if not raw["State"]["Running"]:
+        log = engine.run(commands.logs(container, tail=5))
+        said = " | ".join((log.out + log.err).strip().splitlines())
+        raise Failed(f"The container of {raw['Config']['Image']} has ended: {said}.", "is it a PostgreSQL?") from stop
 
 
 @contextmanager

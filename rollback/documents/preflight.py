@@ -31,10 +31,11 @@ _BACKUP_MARK = "safety.sha256"
 
 @dataclass(frozen=True)
 class Preflight:
-    """The record of one run."""
+    """The record of one run; `more` are files and folders of the checkout that it keeps as well."""
 
     deployment: Deployment
     folder: Path
+    more: tuple[str, ...] = ()
 
     @property
     def store(self) -> Path:
@@ -105,7 +106,7 @@ class Preflight:
 
     def _files(self) -> list[str]:
         table = self.deployment.settings
-        return [*table.compose.env_files, *table.compose.files, table.edge.upstream_file]
+        return [*table.compose.env_files, *table.compose.files, table.edge.upstream_file, *self.more]
 
     def _index(self) -> dict[str, Any]:
         index: dict[str, Any] = json.loads((self.folder / _INDEX).read_text(encoding="utf-8"))

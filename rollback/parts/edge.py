@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rollback import commands
 from rollback.engine import POLL_SECONDS, wait_until
 from rollback.outcome import Failed
 from rollback.parts import files
@@ -160,6 +161,10 @@ class Edge:
     def _apply(self) -> None:
         table = self.deployment.settings
         if self.deployment.edge_running() is None:
+            # one that dies at every start waits longer and longer: it begins anew
+            stuck = [one.id for one in self.deployment.serving(table.edge.service)]
+            if stuck:
+                self.deployment.engine.ask(commands.stop(stuck, seconds=table.timing.stop))
             up = self.deployment.compose.up([table.edge.service], wait_seconds=table.timing.healthy)
             self.deployment.engine.ask(up)
             return
@@ -171,6 +176,12 @@ class Edge:
             seconds=SWITCH_SECONDS,
             what="the change of the edge's workers",
         )
+
+    def takes(self) -> bool:
+        """Whether the edge runs and nginx in it would take the files as they are now."""
+        if self.deployment.edge_running() is None:
+            return False
+        return self.deployment.in_edge(self.deployment.settings.edge.test).code == 0
 
     def _must(self, command: list[str]) -> None:
         result = self.deployment.in_edge(command)
