@@ -9,6 +9,7 @@ import typer
 
 from rollback.commandline.options import HERE, AsJson, Directory, PlanOnly, Yes, carry_out
 from rollback.console import Speaker
+from rollback.database.backup.opened import restored_once
 from rollback.database.rows.condition import condition
 from rollback.deployment import Deployment
 from rollback.operations import Operations
@@ -48,5 +49,5 @@ def rows(  # noqa: PLR0913 -- the words of the command
     def surveyed(run: str) -> dict[str, Any]:
         return procedure.survey(deployment, order, run)
 
-    with procedure.restored_once():
+    with restored_once():
         carry_out(Operations(deployment, speaker), speaker, procedure.NAME, surveyed, plan_only=plan)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import psycopg
 from psycopg import sql
 
+from rollback.database.names import relation
 from rollback.outcome import Refused
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def in_locks(session: Connection, tables: Collection[str], seconds: float, act: 
 
     Args:
         session: a connection in autocommit.
-        tables: qualified names.
+        tables: qualified names, quoted where they have to be.
         seconds: how long to try.
         act: may run several times; only the last one is committed.
 
@@ -66,8 +67,7 @@ def _lock(session: Connection, tables: Collection[str]) -> None:
     session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     session.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(LOCK_TIMEOUT)))
     for table in tables:
-        name = sql.Identifier(*table.split("."))
-        session.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(name))
+        session.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(relation(table)))
 
 
 def _line(error: Exception) -> str:
