@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 
     from rollback.database.server import Connection
 
-__all__ = ["BUSY", "LOCK_SECONDS", "LOCK_TIMEOUT", "in_locks"]
+__all__ = ["ADVISORY", "BUSY", "LOCK_SECONDS", "LOCK_TIMEOUT", "alone", "in_locks"]
 
 _Done = TypeVar("_Done")
+
+#: Held while migrations or a schema are taken back: a second operator waits for nothing and is refused.
+ADVISORY = 0x5EED_0BAC
 
 #: A try waits so long for each lock, and everybody behind it as well; then it lets go for a moment.
 LOCK_TIMEOUT = "500ms"
@@ -60,6 +63,17 @@ def in_locks(session: Connection, tables: Collection[str], seconds: float, act: 
                 ) from error
             # spread out, so that two who wait for each other do not meet again
             time.sleep(random.uniform(0.1, 0.5))  # noqa: S311 -- not a secret
+
+
+def alone(session: Connection, key: int) -> None:
+    """Nobody else migrates meanwhile; the lock ends with the session.
+
+    Raises:
+        Refused: somebody does.
+    """
+    row = session.execute(sql.SQL("SELECT pg_try_advisory_lock({})").format(sql.Literal(key))).fetchone()
+    if not row or not row[0]:
+        raise Refused("Somebody else migrates this database right now.", "wait for them, then repeat the command")
 
 
 def _lock(session: Connection, tables: Collection[str]) -> None:

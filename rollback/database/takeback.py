@@ -27,12 +27,9 @@ if TYPE_CHECKING:
     from rollback.database.fingerprint import Schema
     from rollback.database.server import Connection
 
-__all__ = ["ADVISORY", "TakeBack"]
+__all__ = ["TakeBack"]
 
 _Done = TypeVar("_Done")
-
-#: Held while migrations are taken back: a second operator waits for nothing and is refused.
-ADVISORY = 0x5EED_0BAC
 
 _SHOWN = 12
 _LOCKABLE = "SELECT FROM pg_class WHERE oid = to_regclass(%s) AND relkind IN ('r', 'p')"

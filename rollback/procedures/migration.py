@@ -10,14 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from psycopg import sql
-
 from rollback.database import attic, checkout, compatibility, server
 from rollback.database.expectation import Made, Migration, made_by
 from rollback.database.fingerprint import Difference
+from rollback.database.locks import ADVISORY, alone
 from rollback.database.scratch import scratch
 from rollback.database.script import runnable, undoable
-from rollback.database.takeback import ADVISORY, TakeBack
+from rollback.database.takeback import TakeBack
 from rollback.documents.preflight import CHANGES, Preflight
 from rollback.outcome import NothingToDo, Refused
 from rollback.plan import Plan, Reading, Step
@@ -255,16 +254,5 @@ class _Procedure:
         with _session(self.deployment) as session:
             key = self.deployment.settings.migrations.lock_key
             for one in (ADVISORY, *([key] if key is not None else [])):
-                _alone(session, one)
+                alone(session, one)
             yield TakeBack(session, history, self.facts["run"])
-
-
-def _alone(session: Connection, key: int) -> None:
-    """Nobody else migrates meanwhile; the lock ends with the session.
-
-    Raises:
-        Refused: somebody does.
-    """
-    row = session.execute(sql.SQL("SELECT pg_try_advisory_lock({})").format(sql.Literal(key))).fetchone()
-    if not row or not row[0]:
-        raise Refused("Somebody else migrates this database right now.", "wait for them, then repeat the command")

@@ -15,12 +15,13 @@ import psycopg
 from rollback.database import attic, compatibility, server
 from rollback.database.backup.opened import restored
 from rollback.database.expectation import with_roles
+from rollback.database.locks import ADVISORY, alone
 from rollback.database.schema import recorded
 from rollback.database.schema.change import Change
 from rollback.database.schema.live import Live, Order
 from rollback.database.schema.rehearsal import cleared, found_by, schema_of
 from rollback.database.schema.retyped import Retyped
-from rollback.database.schema.target import ELSE, RECORDED, alone, opened
+from rollback.database.schema.target import ELSE, RECORDED, opened, scratched
 from rollback.database.schema.values import Values, count, newer
 from rollback.documents.preflight import CHANGES, Preflight
 from rollback.outcome import NothingToDo, Refused
@@ -277,6 +278,7 @@ class _Procedure:
     def _act(self) -> None:
         facts = self.facts
         with self._live() as live:
+            self._nobody_else(live)
             live.act(Order(self.change, facts["before"], facts["after"], facts["history"], self._source()))
 
     def _undo(self) -> None:
@@ -287,7 +289,7 @@ class _Procedure:
         before = recorded.read(self.folder / BEFORE)
         with (
             server.of_deployment(self.deployment) as one,
-            alone(self.deployment, one, before) as (there, copy),
+            scratched(self.deployment, one, before) as (there, copy),
             self._live() as live,
         ):
             self._back(live, one, there, copy, before)
@@ -297,8 +299,19 @@ class _Procedure:
         now = recorded.taken(one, table.name, table.history)
         with there.connect("postgres", autocommit=True) as admin:
             with_roles(admin, now.roles)
+        self._nobody_else(live)
         change = found_by(there, now.dump, schema_of(live.session), RECORDED)
         live.undo(Order(change, now.digest, schema_of(copy).digest, before.history, live.attic))
+
+    def _nobody_else(self, live: Live) -> None:
+        """Nobody migrates meanwhile, neither another operator nor the application at its start.
+
+        Raises:
+            Refused: somebody does.
+        """
+        key = self.deployment.settings.migrations.lock_key
+        for one in (ADVISORY, *([key] if key is not None else [])):
+            alone(live.session, one)
 
     @contextmanager
     def _live(self) -> Iterator[Live]:

@@ -26,7 +26,7 @@ from rollback.database.schema.retyped import Retyped
 from rollback.outcome import Failed, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from rollback.database.contents import Table
     from rollback.database.schema.change import Change
@@ -105,7 +105,7 @@ class Live:
         """
         self._in_locks(order, lambda: self._back(order))
 
-    def _in_locks(self, order: Order, act: Any) -> None:
+    def _in_locks(self, order: Order, act: Callable[[], None]) -> None:
         named = [*order.change.touched, self.history]
         there = [one for one in named if self.session.execute(_LOCKABLE, (one,)).fetchone() is not None]
         with self._told():

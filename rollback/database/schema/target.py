@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rollback.deployment import Deployment
     from rollback.release import Release
 
-__all__ = ["ELSE", "RECORDED", "Target", "alone", "opened"]
+__all__ = ["ELSE", "RECORDED", "Target", "opened", "scratched"]
 
 LATEST = "latest"
 #: The database of a recorded schema in a scratch server.
@@ -74,7 +74,7 @@ def opened(deployment: Deployment, target: str, now: Recorded, live: Server) -> 
         return
     release = _release(deployment, target, now)
     kept = _kept(release)
-    with alone(deployment, live, kept) as (one, _session):
+    with scratched(deployment, live, kept) as (one, _session):
         yield Target(one, RECORDED, release.version, False, kept.digest, kept.history)  # noqa: FBT003
 
 
@@ -104,7 +104,7 @@ def _kept(release: Release) -> Recorded:
 
 
 @contextmanager
-def alone(deployment: Deployment, live: Server, kept: Recorded) -> Iterator[tuple[Server, Connection]]:
+def scratched(deployment: Deployment, live: Server, kept: Recorded) -> Iterator[tuple[Server, Connection]]:
     """A recorded schema in a scratch server of its own.
 
     Raises:
