@@ -8,6 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
+import psycopg
 import typer
 
 from rollback import __version__, lock
@@ -47,7 +48,7 @@ app.add_typer(releases, name="release")
 app.add_typer(migrations, name="migration")
 app.add_typer(backups, name="backup")
 app.add_typer(databases, name="database")
-app.command()(rows)
+app.add_typer(rows, name="rows")
 app.command()(schema)
 
 
@@ -233,10 +234,10 @@ def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _run() -> None:
-    """The command; what the file system refuses is a sentence as well.
+    """The command; what the file system or the database refuses is a sentence as well.
 
     Raises:
-        Failed: a file or folder of the state, or the output, cannot be read or written.
+        Failed: a file or folder of the state, or the output, cannot be read or written; the database is gone.
     """
     try:
         app()
@@ -247,6 +248,9 @@ def _run() -> None:
         if end.code == Exit.USAGE:
             _ended(Exit.USAGE, "The words of the command are wrong; standard error says which.", "--help")
         raise
+    except psycopg.Error as error:
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise Failed(f"The database ended it: {said}.", "is it running? `rollback history` says what stands") from error
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         raise Failed(

@@ -139,12 +139,8 @@ class Deployment:
 
     @property
     def state(self) -> Path:
-        """The folder of releases, journal and runs; private, and ignored by git."""
-        folder = self.root / self.settings.deployment.state
-        if not folder.exists():
-            folder.mkdir(mode=0o700, parents=True)
-            (folder / ".gitignore").write_text("*\n", encoding="utf-8")
-        return folder
+        """The folder of releases, journal and runs; made by whoever writes first: who only looks leaves none."""
+        return self.root / self.settings.deployment.state
 
     @property
     def compose(self) -> commands.Compose:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from rollback import private
 from rollback.outcome import Failed
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class Journal:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         entry = Entry(len(past) + 1, now, time.monotonic(), run, event, data, previous)
         try:
+            private.folder(self.path.parent)
             self._cut_torn_line()
             self._write(entry.line().encode())
         except OSError as error:

@@ -13,12 +13,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rollback import private
 from rollback.outcome import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["handles", "held"]
+__all__ = ["handles", "held", "who"]
 
 #: How long to wait for what a killed command has started, in seconds: a `docker compose up` that still works.
 ORPHAN_SECONDS = 180.0
@@ -37,12 +38,17 @@ def handles() -> tuple[int, ...]:
 
 def _holder(what: str) -> dict[str, str | int]:
     return {
-        "who": f"{_user()}@{socket.gethostname()}",
+        "who": who(),
         "what": what,
         "since": datetime.now(UTC).isoformat(timespec="seconds"),
         "pid": os.getpid(),
         "boot": _boot(),
     }
+
+
+def who() -> str:
+    """The operator, for whoever is refused because of him."""
+    return f"{_user()}@{socket.gethostname()}"
 
 
 def _boot() -> str:
@@ -72,6 +78,7 @@ def held(path: Path, what: str, *, patience: float = ORPHAN_SECONDS) -> Iterator
     Raises:
         Refused: when another command holds it; it says who, what, since when and with which pid.
     """
+    private.folder(path.parent)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         _take(handle, patience)

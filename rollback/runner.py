@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from rollback import progress
 from rollback.outcome import Exit, Failed, Refused, Stop
 from rollback.plan import Reading
 
@@ -25,6 +26,9 @@ class View(Protocol):
 
     def started(self, step: Step) -> None:
         """A step begins."""
+
+    def working(self, text: str) -> None:
+        """How far the step is."""
 
     def ended(self, step: Step, event: str, seconds: float, seen: str) -> None:
         """A step ended: "done", "skipped", "failed", "undone", or "missed" (an advisory step that failed)."""
@@ -100,7 +104,8 @@ class Runner:
             self._note(run, step, "skipped", started, now.seen)
             return
         self.journal.append(run, "intent", step=step.name)
-        step.act()
+        with progress.shown_to(self.view.working):
+            step.act()
         now = step.read()
         if not now.holds:
             raise Failed(f"`{step.name}` was carried out and is not so: {now.seen}.")

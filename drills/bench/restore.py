@@ -70,7 +70,7 @@ def runbook(server: Server, folder: Path) -> float:
 def ours(server: Server, backup: Backup, folder: Path) -> tuple[float, float, float, float]:
     """Seconds: of the restore with its proof, without writes, without any database; and all of it."""
     one, started = Beside(server, LIVE, "260101000000aaaa", "schema_migrations"), time.monotonic()
-    one.restore(backup.manifest(), backup.folder, lambda _text: None)
+    one.restore(backup.manifest(), backup.folder)
     restored = time.monotonic()
     one.stop_writes()
     written = one.written()

@@ -66,9 +66,13 @@ def test_a_deployment_is_backed_up_and_the_backup_proven(stack: Stack, tmp_path:
     stack.compose("exec", "-T", "backend", "sh", "-c", PICTURE).check()
     with psycopg.connect(stack.dsn) as session:
         session.execute(ROWS.encode())
+    state = stack.checkout / ".rollback"
+    said(stack, "list")
+    assert not state.exists(), "who only looks leaves nothing"
     assert said(stack, "uploads-check") == {"without_file": [], "without_row": [], "changed": []}
 
     plain = said(stack, "take", "--uploads")["backup"]["id"]
+    assert (state.stat().st_mode & 0o777, (state / ".gitignore").read_text()) == (0o700, "*\n")
     sealed = said(stack, "take", "--uploads", "--encrypt")["backup"]["id"]
     for backup, opened in ((plain, []), (sealed, ["opened"])):
         rungs = [one["name"] for one in said(stack, "verify", backup)["rungs"]]

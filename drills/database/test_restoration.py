@@ -43,6 +43,9 @@ RESIDUE = (
 )
 REFUSED, NOT_PUT_BACK = 20, 40
 LIMIT_SECONDS = 120
+#: PostgreSQL's data lie on a disk that can be filled without harm to anybody else.
+SMALL_DISK = {"db": ("environment: {{PGDATA: /room/data}}", 'tmpfs: ["/room:size=300m,mode=0777"]')}
+FILL = "fallocate -l $(( ($(df -P -k /room | awk 'END {print $4}') - 6000) * 1024 )) /room/other"
 POLL_SECONDS = 0.02
 #: The restore has created its first table.
 RESTORING = "SELECT count(*) FROM pg_stat_activity WHERE datname LIKE 'spheroseg_restored_%'"
@@ -155,6 +158,19 @@ def sealed_to_somebody_else(drill: Drill) -> Iterator[None]:
 
 
 @contextmanager
+def without_room(drill: Drill) -> Iterator[None]:
+    """Something else has filled the disk of PostgreSQL up to a few megabytes; its log has room for a while."""
+    # users go on writing, and PostgreSQL that cannot write its log stops: a new file of it, and a record in it
+    for question in ("SELECT pg_switch_wal()", "SELECT pg_logical_emit_message(true, 'drill', 'a new file')"):
+        drill.stack.sql(question)
+    drill.stack.compose("exec", "-T", "db", "sh", "-c", FILL).check()
+    try:
+        yield
+    finally:
+        drill.stack.compose("exec", "-T", "db", "rm", "/room/other").check()
+
+
+@contextmanager
 def _written(path: Path, raw: bytes) -> Iterator[None]:
     before = path.read_bytes()
     path.write_bytes(raw)
@@ -178,6 +194,7 @@ BLOWS = {
     one_bit_flipped: "rung `files`",
     of_another_database: "is of the database `spheroseg`",
     older_than_allowed: "max_age_hours is 0.0001",
+    without_room: "are free",
     sealed_to_somebody_else: "rung `opened`",
 }
 
@@ -192,7 +209,7 @@ def test_damaged_database_goes_back_to_a_backup(drill: Bench) -> None:
 @pytest.mark.monthly
 @pytest.mark.drill(id="database-refused", **{**FACTS, "objective": None})
 def test_backups_that_nobody_should_believe_are_refused(drill: Bench) -> None:
-    """Cut, flipped, of another database, too old, sealed to somebody else: refused, and the live database untouched."""
+    """Cut, flipped, of another database, too old, without room, sealed to somebody else: refused, nothing touched."""
     drill(
         restored(
             fault=nowhere_stored(),
@@ -203,6 +220,7 @@ def test_backups_that_nobody_should_believe_are_refused(drill: Bench) -> None:
             exit=REFUSED,
             said=("rung `opened`",),
             unchanged=True,
+            overrides=SMALL_DISK,
             outage="",
             sessions_end="",
             further=lambda _case: [],

@@ -87,10 +87,6 @@ def beside(server: Server) -> Beside:
     return Beside(server, LIVE, "r1", "schema_migrations")
 
 
-def quiet(_: str) -> None:
-    """Progress that nobody reads."""
-
-
 def about(server: Server, name: str) -> Any:
     """Grants and settings of a database."""
     with server.connect("postgres") as admin:
@@ -107,7 +103,10 @@ def test_restored_beside_then_swapped_then_back(server: Server, live: Connection
     one, then = beside(server), contents(live)
     live.execute("DELETE FROM users WHERE email LIKE '1%'")
     damaged, facts = contents(live), about(server, LIVE)
-    one.restore(backup.manifest(), backup.folder, quiet)
+    look = one.so_far(12)
+    assert look().startswith("0 MB restored, 0 of about 12 s")
+    one.restore(backup.manifest(), backup.folder)
+    assert int(look().split()[0]) >= 7
     assert (one.restored()[0], one.swapped(), contents(live)) == (True, False, damaged)
     one.swap()
     with server.connect(LIVE) as now, server.connect(one.old) as old:
@@ -129,7 +128,7 @@ def test_applications_that_connect_again_are_away_for_a_moment(
     assert live
     one, stop, strange = beside(server), threading.Event(), list[str]()
     worked: dict[int, list[float]] = {number: [] for number in range(4)}
-    one.restore(backup.manifest(), backup.folder, quiet)
+    one.restore(backup.manifest(), backup.folder)
 
     def work(number: int) -> None:
         session: Connection | None = None
@@ -179,10 +178,10 @@ def test_an_archive_that_cannot_be_restored_leaves_the_live_database_alone(
     whole = victim.read_bytes()
     victim.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(CommandFailed, match="pg_restore ended with 1"):
-        one.restore(backup.manifest(), backup.folder, quiet)
+        one.restore(backup.manifest(), backup.folder)
     assert (one.restored()[0], one.swapped(), contents(live)) == (False, False, before)
     victim.write_bytes(whole)
-    one.restore(backup.manifest(), backup.folder, quiet)
+    one.restore(backup.manifest(), backup.folder)
     assert one.restored()[0]
 
 
@@ -196,7 +195,7 @@ def test_an_archive_with_other_rows_than_its_manifest_is_not_believed(
     wrong = said.model_copy(update={"state": said.state.model_copy(update={"tables": tables})})
     one = replace(beside(server), run="r2")
     with pytest.raises(Failed, match=r"table public\.users: 200 rows"):
-        one.restore(wrong, backup.folder, quiet)
+        one.restore(wrong, backup.folder)
     assert (one.restored()[0], contents(live)) == (False, before)
 
 
@@ -205,7 +204,7 @@ def test_late_writes_are_counted_by_table_and_listed_by_row(
 ) -> None:
     """New, changed and deleted rows are told apart, and what will be lost is written down whole."""
     one = beside(server)
-    one.restore(backup.manifest(), backup.folder, quiet)
+    one.restore(backup.manifest(), backup.folder)
     live.execute("INSERT INTO projects (user_id, name) SELECT id, 'späte Arbeit' FROM users LIMIT 3")
     live.execute("UPDATE users SET name = 'Married' WHERE email IN ('7@x.invalid', '8@x.invalid')")
     live.execute("DELETE FROM projects WHERE name = 'p 9@x.invalid'")
@@ -237,7 +236,7 @@ def test_a_table_that_is_gone_is_told_and_not_counted(
 ) -> None:
     """What a dropped table had since the backup nobody knows: that is said, and the other tables are compared."""
     one = beside(server)
-    one.restore(backup.manifest(), backup.folder, quiet)
+    one.restore(backup.manifest(), backup.folder)
     live.execute("DROP TABLE projects CASCADE")
     live.execute("INSERT INTO users (email, name, password_hash) VALUES ('new@x.invalid', 'n', 'x')")
     with server.connect(LIVE) as now, server.connect(one.name) as then:
@@ -250,7 +249,7 @@ def test_whoever_writes_after_the_list_holds_up_the_swap(server: Server, live: C
     """Writes stop for whoever connects; who insists on writing is noticed, and the live database serves on."""
     assert live
     one = beside(server)
-    one.restore(backup.manifest(), backup.folder, quiet)
+    one.restore(backup.manifest(), backup.folder)
     one.stop_writes()
     written = one.written()
     with server.connect(LIVE, autocommit=True) as reader, pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
@@ -272,7 +271,7 @@ def test_only_kept_databases_can_be_dropped(server: Server, live: Connection, ba
     """The database of before goes when somebody says so; the live one and any other is refused."""
     assert live
     one = replace(beside(server), run="261124160318e198")
-    one.restore(backup.manifest(), backup.folder, quiet)
+    one.restore(backup.manifest(), backup.folder)
     one.swap()
     assert [name for name, _ in kept(server, LIVE)] == [one.old]
     for name in (LIVE, "postgres", "spheroseg_before_x"):

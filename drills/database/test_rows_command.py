@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.engine, pytest.mark.database]
 
 VERSION = "v4.0.0"
-NOTHING_TO_DO = 10
+NOTHING_TO_DO, REFUSED = 10, 20
 PEOPLE = """
     INSERT INTO users (email, name, password_hash)
     SELECT n || '@x.invalid', 'Zoë ' || n, 'x' FROM generate_series(1, 20) n"""
@@ -53,3 +53,34 @@ def test_damaged_and_lost_rows_come_back_with_their_children(stack: Stack) -> No
         assert stack.rollback("rows", "users", "--from", "latest", "--yes").status == NOTHING_TO_DO
         events = [json.loads(line) for line in (stack.checkout / ".rollback/journal.jsonl").read_text().splitlines()]
         assert [one["data"]["outcome"] for one in events if one["event"] == "end"] == ["done"]
+
+
+def test_a_finished_repair_can_be_taken_back(stack: Stack) -> None:
+    """The rows of before come back as long as nobody has changed them since; afterwards they can be dropped."""
+    stack.prepare()
+    stack.provide_images(VERSION)
+    stack.start(VERSION)
+    with psycopg.connect(stack.dsn, autocommit=True) as session:
+        session.execute(PEOPLE.encode())
+        session.execute(PROJECTS)
+        stack.rollback("backup", "take").check()
+        session.execute(DAMAGE.encode())
+        damaged = session.execute(STATE.encode()).fetchall()
+        assert stack.rollback("rows", "undo", "latest", "--yes").status == NOTHING_TO_DO
+        stack.rollback("rows", "users", "--from", "latest", "--yes").check()
+        repaired = session.execute(STATE.encode()).fetchall()
+        assert repaired != damaged
+
+        session.execute("UPDATE users SET name = 'mine since' WHERE email = '10@x.invalid'")
+        refused = stack.rollback("rows", "undo", "latest", "--yes")
+        assert (refused.status, "changed after they were repaired" in refused.stderr) == (REFUSED, True)
+        session.execute("UPDATE users SET name = 'Zoë 10' WHERE email = '10@x.invalid'")
+        assert session.execute(STATE.encode()).fetchall() == repaired
+
+        stack.rollback("rows", "undo", "latest", "--yes").check()
+        assert session.execute(STATE.encode()).fetchall() == damaged
+        (kept,) = json.loads(stack.rollback("rows", "kept", "--json").check().stdout)["kept"]
+        assert (kept["stands"], kept["tables"]["public.users"]["back"]) == (False, 2)
+        stack.rollback("rows", "drop", kept["run"], "--yes").check()
+        assert json.loads(stack.rollback("rows", "kept", "--json").check().stdout)["kept"] == []
+        assert stack.rollback("rows", "undo", kept["run"], "--yes").status == REFUSED

@@ -133,6 +133,13 @@ def test_a_migration_is_taken_back_and_brought_forward_again(session: Connection
     assert row[0] == 8
 
 
+def test_a_run_knows_what_it_has_taken_back_itself(session: Connection, made: Made) -> None:
+    """What somebody else's run took back is not this one's to bring back."""
+    work(session).back(DIARY, made)
+    assert work(session).has_taken_back(DIARY)
+    assert not replace(work(session), run="run2").has_taken_back(DIARY)
+
+
 def test_rows_written_since_are_kept_when_it_is_brought_forward(session: Connection, made: Made) -> None:
     """Work goes on in between: nothing of it is overwritten."""
     work(session).back(DIARY, made)
@@ -201,7 +208,7 @@ def test_a_column_of_a_table_without_a_key_is_refused_before_it_is_lost(server: 
 
 BAD: dict[str, tuple[str, str]] = {
     "enum": (DOWN.replace("DROP TYPE mood;", ""), "left behind: type public.mood"),
-    "grant": (DOWN.replace("REVOKE SELECT ON mother FROM pg_monitor;", ""), "put back otherwise|not put back"),
+    "grant": (DOWN.replace("REVOKE SELECT ON mother FROM pg_monitor;", ""), "grants pg_monitor=r/postgres"),
     "trigger": (DOWN.replace("DROP TRIGGER note ON child;\n    DROP FUNCTION note();", ""), "left behind: function"),
     "index": (DOWN.replace("DROP INDEX child_mother_idx;", ""), "left behind: index public.child.child_mother_idx"),
     "column": (DOWN.replace("ALTER TABLE mother DROP COLUMN seen;", ""), "left behind: column public.mother.seen"),
@@ -266,14 +273,18 @@ def test_behind_a_long_reader_it_gives_up_and_users_wait_for_a_moment_only(
     other = threading.Thread(target=use)
     with server.connect("live") as reader:
         reader.execute("SELECT * FROM mother")
+        pid = reader.info.backend_pid
         other.start()
         try:
-            with pytest.raises(Refused, match="could not be locked within 10 s"):
+            with pytest.raises(Refused, match="could not be locked within 10 s") as caught:
                 work(session, lock_seconds=10.0).back(DIARY, made)
         finally:
             stop.set()
             other.join()
     assert world(session) == before
+    assert f"pid {pid} (rollback, " in caught.value.found
+    assert "has held mother (AccessShareLock) for 1" in caught.value.found
+    assert f"SELECT pg_terminate_backend({pid});" in caught.value.next_step
     assert len(waits) > 5
     assert max(waits) < LONGEST_WAIT_SECONDS
 

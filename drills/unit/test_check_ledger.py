@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from fixtures.checks.ledger import HARMLESS, classify, ledger
+from fixtures.checks.ledger import COMES_BACK, HARMLESS, UNDONE, classify, ledger
 from fixtures.history import Write
 from fixtures.ledger import Result, Row, Truth, digest
 from fixtures.verdict import Verdict
@@ -219,18 +219,24 @@ def test_every_harmful_class_fails() -> None:
 
 def test_what_was_announced_row_by_row_is_no_loss() -> None:
     """A lost, changed or resurrected thing whose identity was announced is announced; any other is not."""
-    finding = ledger(WRITES, without(PROJECT_ROW), announced={"p1"})
+    finding = ledger(WRITES, without(PROJECT_ROW), announced={"p1": UNDONE})
     assert (finding.verdict, finding.figures["announced"], finding.figures["lost"]) == (Verdict.PASS, 1, 0)
-    assert ledger(WRITES, without(PROJECT_ROW), announced={"i1"}).verdict is Verdict.FAIL
-    assert classes([*WRITES, deletion()], TRUTH, announced={"p1", "i1"}).count("announced") == 2
+    assert ledger(WRITES, without(PROJECT_ROW), announced={"i1": UNDONE}).verdict is Verdict.FAIL
+    assert classes([*WRITES, deletion()], TRUTH, announced=dict.fromkeys(("p1", "i1"), UNDONE)).count("announced") == 2
 
 
 def test_an_announcement_excuses_no_duplicate_and_no_stranger() -> None:
     """What no restore brings about is not excused by the announcement of a loss."""
     twice = more(replace(PROJECT_ROW, id="p2"))
-    assert "duplicated" in classes(WRITES, twice, announced={"p1", "p2"})
+    assert "duplicated" in classes(WRITES, twice, announced=dict.fromkeys(("p1", "p2"), UNDONE))
 
 
 def test_an_announcement_that_did_not_come_true_changes_nothing() -> None:
     """Announced and still there is kept: that the announcement was wrong is for the drill to say."""
-    assert classes(WRITES, TRUTH, announced={"p1"}) == ["kept"] * 4
+    assert classes(WRITES, TRUTH, announced={"p1": UNDONE}) == ["kept"] * 4
+
+
+def test_a_repair_that_said_what_comes_back_is_excused_for_that_alone() -> None:
+    """Deleted by its user and brought back as announced is no fault; lost it would be."""
+    assert classes([*WRITES, deletion()], TRUTH, announced={"p1": COMES_BACK}).count("announced") == 1
+    assert ledger(WRITES, without(PROJECT_ROW), announced={"p1": COMES_BACK}).verdict is Verdict.FAIL

@@ -65,6 +65,9 @@ class Silent:
     def started(self, step: Step) -> None:
         """A step begins."""
 
+    def working(self, text: str) -> None:
+        """How far the step is."""
+
     def ended(self, step: Step, event: str, seconds: float, seen: str) -> None:
         """A step ended."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,14 @@ from rollback import settings
 from rollback.database import checkout
 from rollback.database.expectation import Made, Migration
 from rollback.database.fingerprint import Difference
+from rollback.database.takeback import TakeBack
 from rollback.outcome import Refused, UsageError
+from rollback.procedures import migration as procedure
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from rollback.plan import Step
 
 THERE = [
     Migration(version, f"{version}_x.sql", "", "" if version == "008" else "DOWN") for version in ("008", "009", "010")
@@ -130,3 +135,52 @@ def test_partitions_are_told_apart() -> None:
 def test_what_was_there_before_and_is_touched_is_locked() -> None:
     """New relations need no lock; an index locks its table."""
     assert MADE.touched() == ["public.images", "public.users"]
+
+
+def test_parents_of_new_rows_are_locked() -> None:
+    """Those that were there before, whatever the columns; a key to a table of its own needs none."""
+    made = Made(
+        (
+            Difference("relation public.diary", None, "table owner x"),
+            Difference("constraint public.diary.a", None, "FOREIGN KEY (land, city) REFERENCES public.city(land, id)"),
+            Difference("constraint public.diary.b", None, "FOREIGN KEY (of) REFERENCES public.diary(id)"),
+            Difference(
+                "constraint public.mother.c", None, "FOREIGN KEY (a) REFERENCES other.t$1(id) ON DELETE CASCADE"
+            ),
+            Difference("constraint public.diary.d", None, "CHECK (word = 'REFERENCES public.x(')"),
+        )
+    )
+    assert made.parents() == ["other.t$1", "public.city"]
+
+
+class SomebodyElsesRun:
+    """A database in which another run has taken 013 back; it answers only what is asked of attics."""
+
+    def execute(self, question: str, _: object = None) -> SimpleNamespace:
+        """The attic of the other run."""
+        return SimpleNamespace(fetchall=lambda: [("rollback_attic_013_other",)] if "pg_namespace" in question else [])
+
+
+def a_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Step:
+    """The step that takes 013 back, of a run that was overtaken."""
+    monkeypatch.setattr(procedure, "_session", lambda _: nullcontext(SomebodyElsesRun()))
+    monkeypatch.setattr(procedure, "alone", lambda *_: None)
+    table = SimpleNamespace(history="schema_migrations")
+    tables = SimpleNamespace(database=table, migrations=SimpleNamespace(lock_key=None))
+    one: Any = SimpleNamespace(settings=tables, state=tmp_path, migrations=lambda: ["012"])
+    facts = {"version": "013", "name": "013_x.sql", "up": "", "down": ""}
+    return procedure.plan(one, {"run": "ours", "migrations": [facts], "made": {"013": []}, "dependent": ""}).steps[-1]
+
+
+def test_who_was_overtaken_takes_nothing_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between plan and lock somebody else was faster: that is said, and the script does not run a second time."""
+    with pytest.raises(Refused, match=r"Somebody else has taken 013_x\.sql back meanwhile"):
+        a_step(tmp_path, monkeypatch).act()
+
+
+def test_who_was_overtaken_brings_nothing_forward(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the other run took back stays as it left it when this one puts back what it has done: nothing."""
+    monkeypatch.setattr(TakeBack, "forward", lambda *_: pytest.fail("it was brought forward"))
+    step = a_step(tmp_path, monkeypatch)
+    assert step.undo is not None
+    step.undo()

@@ -28,6 +28,9 @@ class Screen:
         """A step begins."""
         self.shown.append(("started", step.name))
 
+    def working(self, text: str) -> None:
+        """How far the step is."""
+
     def ended(self, step: Step, event: str, seconds: float, seen: str) -> None:
         """A step ended."""
         assert seconds >= 0

@@ -45,6 +45,8 @@ def back(  # noqa: PLR0913 -- the words of the command
     Each script runs in one transaction that commits only if exactly what the migration made is gone again and no
     other row was written. What would be lost by it goes to an attic; `rollback migration forward` brings it back.
     A migration that changed rows of others, or did something out of sight, is refused: only a restore undoes that.
+    Tables that somebody holds are asked for again and again for a minute, in short tries, so that users do not queue;
+    then it is refused with who holds them and the statement that ends it.
     """
     named = versions or []
     if bool(named) == bool(steps):

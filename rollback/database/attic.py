@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
-from rollback.database import contents
+from rollback.database import contents, parents
 from rollback.database.names import relation
 from rollback.outcome import Refused
 
@@ -118,16 +118,19 @@ def bring_back(session: Connection, attic: str, made: Made, history: str, sequen
     """Fill what the migration made anew with exactly what was kept.
 
     What the migration itself put into its own tables gives way: the attic knows what users made of it since. Triggers
-    rest meanwhile: nothing of this is a user's doing.
+    rest meanwhile: nothing of this is a user's doing. Rows that would have gone with a parent that users have deleted
+    since (ON DELETE CASCADE) do not come back.
 
     Raises:
-        Refused: what is there afterwards is not what was kept.
+        Refused: what is there afterwards is not what was kept, or refers to rows that are gone.
     """
     session.execute("SET LOCAL session_replication_role = replica")
     for table in made.tables():
         fill(session, attic, table)
     for table, lost in made.columns().items():
         put(session, attic, table, lost, _key(session, table))
+    parents.gone_with_their_parents(session, made.tables())
+    parents.refuse_orphans(session, [*made.tables(), *made.columns()])
     for name, value in sequences.items():
         if value is not None:
             session.execute("SELECT setval(%s::regclass, %s)", (name, value))

@@ -89,7 +89,7 @@ class Beside:
         )
         return bool(told), str(told or f"{self.name} is not there, or not whole")
 
-    def restore(self, manifest: Manifest, folder: Path, progress: Callable[[str], None]) -> None:
+    def restore(self, manifest: Manifest, folder: Path) -> None:
         """Restore, analyse, and prove equal to the manifest; what a kill has left is made anew.
 
         Raises:
@@ -98,12 +98,10 @@ class Beside:
         """
         self.drop()
         self._create()
-        progress(f"restoring {manifest.id} into {self.name}")
         argv = [*_RESTORE, "--dbname", self.name, "/exchange/dump"]
         result = self.server.run(argv, folder=folder, seconds=_DAY)
         if result.code != 0:
             raise CommandFailed(f"pg_restore ended with {result.code}: {result.err.strip()}", "look at the message")
-        progress("comparing every table with the manifest")
         told = self._proof(manifest)
         self._carry_over()
         self._admin(
@@ -111,6 +109,21 @@ class Beside:
                 sql.Identifier(self.name), sql.Literal(f"restored from {manifest.id}: {told}")
             )
         )
+
+    def so_far(self, usual: float | None) -> Callable[[], str]:
+        """Says, whenever it is asked, how large the restored database is by now, and how long it took the last time.
+
+        Args:
+            usual: seconds that the last restore of this backup took with its comparisons; None: there was none.
+        """
+        began = time.monotonic()
+
+        def look() -> str:
+            size = self._value("SELECT sum(pg_database_size(oid)) FROM pg_database WHERE datname = %s", self.name)
+            of = "" if usual is None else f" of about {usual:.0f}"
+            return f"{int(size or 0) / 1e6:.0f} MB restored, {time.monotonic() - began:.0f}{of} s"
+
+        return look
 
     def _create(self) -> None:
         owner, encoding, collate, ctype = self._row(_LIKE, self.live)

@@ -7,6 +7,7 @@ the migration changed must be in the live database as it left it: drift in that 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from rollback.database.server import Connection, Server
 
 __all__ = ["Made", "Migration", "made_by", "with_roles"]
+
+_REFERS_TO = re.compile(r"^FOREIGN KEY \(.*?\) REFERENCES ([\w$]+\.[\w$]+)\(")
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,11 @@ class Made:
         """Relations that it made, views included."""
         made = (one for one in self.differences if one.before is None and one.name.startswith("relation "))
         return {one.name.removeprefix("relation ") for one in made}
+
+    def parents(self) -> list[str]:
+        """Tables that were there before and to which its foreign keys refer: nobody deletes from them meanwhile."""
+        keys = [one.before or one.after or "" for one in self.differences if one.name.startswith("constraint ")]
+        return sorted({found[1] for one in keys if (found := _REFERS_TO.match(one))} - self._new())
 
     def touched(self) -> list[str]:
         """Relations that were there before and of which it changed anything: they are locked while it is taken back."""

@@ -1,4 +1,4 @@
-"""One transaction behind locks on tables, such that nobody queues behind it for long."""
+"""Locks of a rollback: on tables, such that nobody queues behind it for long, and on the right to migrate."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import psycopg
 from psycopg import sql
 
+from rollback.database import holders
 from rollback.database.names import relation
 from rollback.outcome import Refused
 
@@ -26,6 +27,8 @@ ADVISORY = 0x5EED_0BAC
 
 #: A try waits so long for each lock, and everybody behind it as well; then it lets go for a moment.
 LOCK_TIMEOUT = "500ms"
+#: How long somebody else may still be migrating.
+ALONE_TIMEOUT = "3s"
 #: How long to try for the locks, in seconds.
 LOCK_SECONDS = 60.0
 BUSY = (
@@ -47,7 +50,7 @@ def in_locks(session: Connection, tables: Collection[str], seconds: float, act: 
         act: may run several times; only the last one is committed.
 
     Raises:
-        Refused: the locks were not to be had.
+        Refused: the locks were not to be had; it names who holds them, since when, and how that is ended.
     """
     deadline = time.monotonic() + seconds
     while True:
@@ -57,9 +60,10 @@ def in_locks(session: Connection, tables: Collection[str], seconds: float, act: 
                 return act()
         except BUSY as error:
             if time.monotonic() > deadline:
+                found = holders.of_tables(session, tables)
                 raise Refused(
-                    f"The tables could not be locked within {seconds:g} s: {_line(error)}.",
-                    "end the long transaction (pg_stat_activity), then repeat the command",
+                    f"The tables could not be locked within {seconds:g} s: {_line(error)}. {holders.told(found)}",
+                    holders.way_out(found),
                 ) from error
             # spread out, so that two who wait for each other do not meet again
             time.sleep(random.uniform(0.1, 0.5))  # noqa: S311 -- not a secret
@@ -68,12 +72,23 @@ def in_locks(session: Connection, tables: Collection[str], seconds: float, act: 
 def alone(session: Connection, key: int) -> None:
     """Nobody else migrates meanwhile; the lock ends with the session.
 
+    A session whose operator was killed needs a moment to notice: so long it is waited for.
+
+    Args:
+        session: a connection in autocommit.
+        key: of the advisory lock.
+
     Raises:
-        Refused: somebody does.
+        Refused: somebody does; it says who.
     """
-    row = session.execute(sql.SQL("SELECT pg_try_advisory_lock({})").format(sql.Literal(key))).fetchone()
-    if not row or not row[0]:
-        raise Refused("Somebody else migrates this database right now.", "wait for them, then repeat the command")
+    session.execute(sql.SQL("SET lock_timeout = {}").format(sql.Literal(ALONE_TIMEOUT)))
+    try:
+        session.execute(sql.SQL("SELECT pg_advisory_lock({})").format(sql.Literal(key)))
+    except psycopg.errors.LockNotAvailable as error:
+        found = holders.told(holders.migrating(session, key))
+        told = f"Somebody else migrates this database right now: {found}"
+        raise Refused(told, "wait for them, then repeat the command") from error
+    session.execute("RESET lock_timeout")
 
 
 def _lock(session: Connection, tables: Collection[str]) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rollback.database.server import Server
     from rollback.engine import Engine
 
-__all__ = ["DEFAULT_IMAGE", "scratch"]
+__all__ = ["DEFAULT_IMAGE", "ready", "scratch"]
 
 DEFAULT_IMAGE = "postgres:15"
 USER = "postgres"
@@ -46,7 +46,7 @@ def scratch(engine: Engine, image: str = DEFAULT_IMAGE, *, user: str = USER) -> 
         disposable.started(engine, name, argv, env) as container,
         server.of_container(engine, container, user=user, password=password) as one,
     ):
-        _ready(one)
+        ready(one)
         yield one
 
 
@@ -61,7 +61,13 @@ def _at_hand(engine: Engine, image: str) -> None:
         )
 
 
-def _ready(one: Server) -> None:
+def ready(one: Server) -> None:
+    """Wait until a server that was just started answers.
+
+    Raises:
+        Failed: it does not; with the end of its log.
+    """
+
     def answers() -> tuple[bool, str]:
         try:
             one.connect("postgres").close()

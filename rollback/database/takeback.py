@@ -73,9 +73,16 @@ class TakeBack:
             raise Refused(f"Nothing is kept of migration {migration.version}.", "apply it by deploying its release")
         self._in_locks(made, lambda: self._bring_forward(migration, made, *found))
 
+    def has_taken_back(self, migration: Migration) -> bool:
+        """Whether this run has: what it kept is there. What another run took back is not this one's to bring back."""
+        return self._attic(migration) in attic.schemas(self.session)
+
+    def _attic(self, migration: Migration) -> str:
+        return f"{attic.PREFIX}{migration.version}_{self.run}"
+
     def _take_back(self, migration: Migration, made: Made) -> dict[str, int]:
         before, rows, recorded = self._schema(), self._rows(made), self._versions()
-        name = f"{attic.PREFIX}{migration.version}_{self.run}"
+        name = self._attic(migration)
         own = attic.own_sequences(self.session, made)
         others = self._sequences(own)
         saved = attic.keep(self.session, name, made.tables(), made.columns())
@@ -110,7 +117,7 @@ class TakeBack:
 
         Readers go on until the script needs them away; from then to the commit they wait as well.
         """
-        named = [*made.touched(), *made.tables(), self.history]
+        named = [*dict.fromkeys((*made.touched(), *made.parents(), *made.tables(), self.history))]
         # asked before: within the transaction the question would take the snapshot before the locks
         tables = [name for name in named if self.session.execute(_LOCKABLE, (name,)).fetchone() is not None]
         return in_locks(self.session, tables, self.lock_seconds, act)
@@ -184,7 +191,7 @@ def _undone(before: Schema, after: Schema, made: Made) -> Iterator[str]:
 
 def _told(name: str, now: Difference | None, wanted: Difference | None) -> str:
     if now is None:
-        return f"left behind: {name}" if wanted and wanted.before is None else f"not put back: {name}"
+        return f"left behind: {name}" if wanted and wanted.before is None else f"not put back: {wanted or name}"
     reverse = Difference(name, now.after, now.before)
     return f"taken too much: {reverse}" if wanted is None else f"put back otherwise: {reverse}"
 

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rollback.database import attic, checkout, compatibility, server
+from rollback import lock
+from rollback.database import attic, checkout, compatibility, holders, server
 from rollback.database.expectation import Made, Migration, made_by
 from rollback.database.fingerprint import Difference
 from rollback.database.locks import ADVISORY, alone
@@ -57,6 +58,7 @@ def survey(
     chosen = checkout.to_take_back(there, versions, steps)
     scripts = {one.version: _script(one) for one in chosen}
     made = _expected(deployment, there, chosen)
+    held = _held(deployment, made)
     for one in chosen:
         _provable(one, made[one.version])
     head = there[-len(chosen) - 1].version if len(there) > len(chosen) else ""
@@ -74,6 +76,7 @@ def survey(
         ],
         "made": _as_json(made),
         "dependent": dependent,
+        "seen": {"held": held},
     }
 
 
@@ -112,6 +115,13 @@ def _expected(deployment: Deployment, there: list[Migration], chosen: list[Migra
         image, user = live.image, live.user
     with scratch(deployment.engine, image, user=user) as one:
         return made_by(one, there, {some.version for some in chosen}, roles)
+
+
+def _held(deployment: Deployment, made: dict[str, Made]) -> list[str]:
+    """Who is in the way now, for the plan; whether they still are is for the locks to say."""
+    tables = {table for one in made.values() for table in (*one.touched(), *one.tables())}
+    with _session(deployment) as session:
+        return [str(one) for one in holders.of_tables(session, tables)]
 
 
 def survey_forward(deployment: Deployment, version: str, run: str) -> dict[str, Any]:
@@ -210,6 +220,8 @@ class _Procedure:
                 yield f"{one.name}: the rows of {table} go to the attic"
             for table, columns in made.columns().items():
                 yield f"{one.name}: the values of {table} ({', '.join(columns)}) go to the attic"
+        for holder in self.facts.get("seen", {}).get("held", ()):
+            yield f"{holder}: it has to end before tables can be locked"
         yield "a release that brought one of these applies it again at its next start: take the application back too"
         if self.facts["dependent"]:
             yield f"{self.facts['dependent']}: users see errors until the application follows"
@@ -236,11 +248,15 @@ class _Procedure:
 
     def _act(self, one: Migration) -> None:
         with self._taking_back() as work:
+            if self._reading(one).holds:
+                raise Refused(f"Somebody else has taken {one.name} back meanwhile.", "look at what they are about")
             work.back(one, self._made(one))
 
     def _undo(self, one: Migration) -> None:
-        """Only what was committed has to come back; a transaction that was cut off has left nothing."""
-        if self._reading(one).holds:
+        """Only what this run has committed has to come back: a transaction that was cut off has left nothing."""
+        with _session(self.deployment) as session:
+            committed = self._work(session).has_taken_back(one)
+        if committed:
             self._forward(one)
 
     def _forward(self, one: Migration) -> None:
@@ -249,10 +265,14 @@ class _Procedure:
 
     @contextmanager
     def _taking_back(self) -> Iterator[TakeBack]:
-        table = self.deployment.settings.database
-        history = table.history if "." in table.history else f"public.{table.history}"
         with _session(self.deployment) as session:
+            session.execute("SELECT set_config('application_name', %s, false)", (f"rollback migration, {lock.who()}",))
             key = self.deployment.settings.migrations.lock_key
             for one in (ADVISORY, *([key] if key is not None else [])):
                 alone(session, one)
-            yield TakeBack(session, history, self.facts["run"])
+            yield self._work(session)
+
+    def _work(self, session: Connection) -> TakeBack:
+        table = self.deployment.settings.database
+        history = table.history if "." in table.history else f"public.{table.history}"
+        return TakeBack(session, history, self.facts["run"])

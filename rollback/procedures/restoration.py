@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from rollback.database import compatibility, server
+from rollback import progress
+from rollback.database import compatibility, room, server
 from rollback.database.backup.desk import Desk
 from rollback.database.beside import Beside, Overtaken, kept_name
 from rollback.database.contents import contents
@@ -72,6 +73,8 @@ def survey(deployment: Deployment, name: str, run: str, *, stale: bool = False, 
                 f"Backup {manifest.id} is {age:.1f} h old; [backup] max_age_hours is {table.backup.max_age_hours:g}.",
                 "choose a younger one, or say --stale if all later work may go",
             )
+        with server.of_deployment(deployment) as live:
+            room.enough(live, table.database.name)
         dependent = compatibility.dependent(deployment, manifest.head)
         if dependent and not outage:
             raise Refused(
@@ -186,8 +189,13 @@ class _Procedure:
             return Reading(*one.restored())
 
     def _restore(self) -> None:
-        with Desk.of(self.deployment).opened(self.facts["backup"]) as (manifest, folder), self._beside() as one:
-            one.restore(manifest, folder, lambda _text: None)
+        opened = Desk.of(self.deployment).opened(self.facts["backup"])
+        with (
+            opened as (manifest, folder),
+            self._beside() as one,
+            progress.watched(one.so_far(self.facts["seconds"])),
+        ):
+            one.restore(manifest, folder)
 
     def _drop(self) -> None:
         with self._beside() as one:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rollback import __version__, commands
+from rollback import __version__, commands, private
 from rollback.database import server
 from rollback.database.backup import retention, seal, uploads
 from rollback.database.backup.manifest import taken_at
@@ -54,7 +54,6 @@ class Desk:
     def shelf(self) -> Shelf:
         """Where they lie, and by which key they are believed."""
         table, root = self.deployment.settings.backup, self.deployment.root
-        _ = self.deployment.state  # private, and ignored by git
         return Shelf(root / table.folder, Keys(root / table.signing_key))
 
     def take(self, *, encrypt: bool, with_uploads: bool, progress: Callable[[int, int], None]) -> Backup:
@@ -63,6 +62,7 @@ class Desk:
         to = seal.recipients(settings.backup.recipients) if encrypt else []
         source = self.uploads_source() if with_uploads else None
         order = Order(settings.database.name, settings.database.history, to, source, progress)
+        private.folder(self.deployment.state)
         shelf = self.shelf
         with shelf.held("backup take"), server.of_deployment(self.deployment) as one:
             return take(one, shelf, order, self._taken)
@@ -200,6 +200,7 @@ class Desk:
 
     def check_uploads(self) -> uploads.Strays:
         """Rows without files and files without rows, in the live deployment."""
+        private.folder(self.deployment.state)
         source, shelf = self.uploads_source(), self.shelf
         with shelf.held("backup uploads-check"), shelf.workroom() as room:
             there = uploads.kept(self.deployment.engine, source, room)

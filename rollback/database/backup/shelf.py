@@ -161,7 +161,6 @@ class Shelf:
     @contextmanager
     def held(self, what: str) -> Iterator[None]:
         """Alone on the shelf; users and other rollback commands go on. What killed commands left is swept."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with lock.held(self.folder / ".lock", what):
             self._sweep()
             yield

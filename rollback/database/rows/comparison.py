@@ -167,7 +167,7 @@ class Comparison:
         try:
             asked = question.format(table.identity, table.relation, self.wanted.where.holds())
             return {str(row[0]) for row in session.execute(asked, (keys,)).fetchall()}
-        except psycopg.Error as error:
+        except (psycopg.ProgrammingError, psycopg.DataError) as error:
             said = error.diag.message_primary or type(error).__name__
             raise UsageError(f"--where cannot be asked of {table.table}: {said}.", "mend it") from error
 

@@ -31,13 +31,14 @@ if TYPE_CHECKING:
     from rollback.database.rows.comparison import Found
     from rollback.database.server import Connection
 
-__all__ = ["PREFIX", "REPAIRED", "STAGED", "Repair"]
+__all__ = ["PREFIX", "REPAIRED", "STAGED", "Repair", "kept"]
 
 PREFIX = "rollback_repair_"
 STAGED, REPAIRED = "staged", "repaired"
 _TRIGGERS = """
     SELECT tgname::text, tgenabled::text FROM pg_trigger
     WHERE tgrelid = %s::regclass AND NOT tgisinternal ORDER BY tgname"""
+_KEPT = "SELECT nspname::text FROM pg_namespace WHERE starts_with(nspname, %s) ORDER BY oid"
 #: How PostgreSQL's letters for a trigger are given back.
 _ENABLED = {
     "O": sql.SQL("ENABLE TRIGGER"),
@@ -45,6 +46,12 @@ _ENABLED = {
     "A": sql.SQL("ENABLE ALWAYS TRIGGER"),
     "D": sql.SQL("DISABLE TRIGGER"),
 }
+
+
+def kept(session: Connection) -> list[str]:
+    """The runs of all repairs of which rows are kept, oldest first."""
+    rows: list[Any] = session.execute(_KEPT, (PREFIX,)).fetchall()
+    return [str(name).removeprefix(PREFIX) for (name,) in rows]
 
 
 @dataclass(frozen=True)
@@ -111,6 +118,10 @@ class Repair:
         """Drop what was laid beside, if nothing was repaired with it."""
         if self.state() != REPAIRED:
             self.session.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(self.schema)))
+
+    def forget(self) -> None:
+        """Drop what is kept, whether the repair stands or not."""
+        self.session.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(self.schema)))
 
     # the two ways
 

@@ -22,7 +22,7 @@ class Change:
         retyped: (table, column, type now, type then): values may not fit.
         kept: columns that must not change, of every table that stays and is touched.
         keys: primary keys of the tables that are touched, as they are now.
-        references: of the tables that come back, as `orphans.Reference` has them.
+        references: of the tables that come back, as `parents.Key` has them.
         undefaulted: columns that come back NOT NULL and without a default, by table.
     """
 
@@ -35,14 +35,13 @@ class Change:
     retyped: list[tuple[str, str, str, str]] = field(default_factory=list)
     kept: dict[str, list[str]] = field(default_factory=dict)
     keys: dict[str, list[str]] = field(default_factory=dict)
-    references: list[tuple[Any, ...]] = field(default_factory=list)
+    references: list[dict[str, Any]] = field(default_factory=list)
     undefaulted: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, raw: dict[str, Any]) -> Change:
         """One that was written as JSON, which knows no tuples."""
-        pairs = {name: [tuple(one) for one in raw[name]] for name in ("retyped", "references")}
-        return cls(**{**raw, **pairs})
+        return cls(**{**raw, "retyped": [tuple(one) for one in raw["retyped"]]})
 
     def after(self, statements: list[str]) -> Change:
         """The same, with statements that come before all others."""

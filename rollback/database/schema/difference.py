@@ -7,15 +7,15 @@ statement cascades. Whether it was all is not this module's to say: the fingerpr
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from rollback.database.names import parts
+from rollback.database.parents import keys
 from rollback.database.schema import dump, inverse, objects
 from rollback.database.schema.change import Change
 from rollback.database.schema.objects import Address
-from rollback.database.schema.orphans import references
 from rollback.database.schema.sequences import Sequences
 from rollback.database.schema.tables import Alteration
 from rollback.outcome import Refused
@@ -267,7 +267,7 @@ class Comparison:
     def _rows(self, change: Change) -> None:
         change.lost_tables.extend(name for name in self.now.tables if name not in self.then.tables)
         change.new_tables.extend(name for name in self.then.tables if name not in self.now.tables)
-        change.references.extend(map(astuple, references(self.then.session, change.new_tables)))
+        change.references.extend(map(asdict, keys(self.then.session, change.new_tables)))
         aside = objects.tables_of(self.now.session, self.going) | objects.tables_of(
             self.then.session, [Address(one.classid, one.oid) for one in self.then.entries if self._unlike(one)]
         )

@@ -19,8 +19,8 @@ from rollback.database import attic
 from rollback.database.contents import contents, moved, sequences, unlike, written
 from rollback.database.locks import BUSY, LOCK_SECONDS, in_locks
 from rollback.database.names import parts
+from rollback.database.parents import Key, without_parents
 from rollback.database.schema import dump
-from rollback.database.schema.orphans import Reference, without_parents
 from rollback.database.schema.rehearsal import schema_of, told, walk
 from rollback.database.schema.retyped import Retyped
 from rollback.outcome import Failed, Refused
@@ -204,7 +204,7 @@ class Live:
         for table, names in order.change.new_columns.items():
             if self._has(order.source, table) and order.change.keys[table]:
                 attic.put(self.session, order.source, table, names, order.change.keys[table])
-        without_parents(self.session, [Reference(*one) for one in order.change.references])
+        without_parents(self.session, [Key(**one) for one in order.change.references])
         retyped = Retyped(self.session, order.source, [tuple(one) for one in lossy])
         retyped.put_back(order.change.keys)
 
