@@ -18,6 +18,7 @@ from rollback.commandline.database import databases
 from rollback.commandline.migration import migrations
 from rollback.commandline.options import HERE, AsJson, Directory, PlanOnly, Yes, carry_out, report
 from rollback.commandline.rows import rows
+from rollback.commandline.schema import schema
 from rollback.console import Speaker
 from rollback.deployment import Deployment
 from rollback.documents.verification import verify as verified
@@ -50,6 +51,7 @@ app.add_typer(backups, name="backup")
 app.add_typer(databases, name="database")
 app.add_typer(rows, name="rows")
 app.command()(nginx)
+app.command()(schema)
 
 
 @app.command()

@@ -80,7 +80,8 @@ class Speaker:
         """Print a plan with what holds already; nothing is touched."""
         rows = self.tell_plan(plan)
         steps = [{"step": step.name, "cause": step.cause, "holds": now.holds, "seen": now.seen} for step, now in rows]
-        self.document(procedure=plan.procedure, summary=plan.summary, notes=plan.notes, steps=steps)
+        sql: dict[str, Any] = {"statements": plan.statements} if plan.statements else {}
+        self.document(procedure=plan.procedure, summary=plan.summary, notes=plan.notes, steps=steps, **sql)
 
     def tell_plan(self, plan: Plan) -> list[tuple[Step, Reading]]:
         """The plan for people alone; gives back what was read."""
@@ -93,6 +94,8 @@ class Speaker:
         self._out.print(table)
         for note in plan.notes:
             self._out.print(f"[yellow]note[/] {escape(note)}")
+        for one in plan.statements:
+            self._out.print(escape(one), highlight=False)
         return rows
 
     def way_back(self, plan: Plan) -> None:

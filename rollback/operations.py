@@ -12,7 +12,7 @@ from rollback import lock
 from rollback.journal import Journal
 from rollback.outcome import Exit, Failed, NothingToDo, Refused
 from rollback.parts.edge import Edge
-from rollback.procedures import application, configuration, migration, restoration, rows, rows_undone
+from rollback.procedures import application, configuration, migration, restoration, rows, rows_undone, schema
 from rollback.runner import CHOICE, Runner
 from rollback.secrets import Redactor
 
@@ -42,6 +42,7 @@ PROCEDURES: dict[str, Procedure] = {
     migration.FORWARD: migration.plan_forward,
     restoration.NAME: restoration.plan,
     rows.NAME: rows.plan,
+    schema.NAME: schema.plan,
     rows_undone.NAME: rows_undone.plan,
 }
 

@@ -55,6 +55,7 @@ class Plan:
         run: the run's id; names of containers and files of the run derive from it.
         summary: one line: from where to where.
         notes: what the operator has to know beforehand.
+        statements: SQL that will be carried out, for the plan to show; empty where it is not made beforehand.
     """
 
     procedure: str
@@ -63,6 +64,7 @@ class Plan:
     summary: str
     steps: tuple[Step, ...]
     notes: tuple[str, ...] = field(default=())
+    statements: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
         names = [step.name for step in self.steps]

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,14 +19,30 @@ from rollback.parts import files, images
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rollback.database.schema.recorded import Recorded
     from rollback.deployment import Deployment
 
-__all__ = ["LAST_GOOD", "Release", "Shelf"]
+__all__ = ["LAST_GOOD", "SCHEMA", "Release", "SchemaRecord", "Shelf"]
 
 LAST_GOOD = "last-good"
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")
 _MANIFEST = "manifest.json"
+#: The database's schema, as `rollback schema` brings it back.
+SCHEMA = "schema.json"
 _BAD = "bad.json"
+
+
+@dataclass(frozen=True)
+class SchemaRecord:
+    """The schema that a release was recorded with: its file beside the manifest.
+
+    Attributes:
+        sha256: of the file.
+        digest: of the logical fingerprint.
+    """
+
+    sha256: str
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -40,6 +56,7 @@ class Release:
         migration_head: the newest applied migration when it was recorded.
         migrations: all applied migrations then, oldest first.
         works_with: the migration heads that its backend states it can work with.
+        schema: the database's schema then; None for a release that was recorded without one.
         commit: git commit of the checkout when it was recorded; None outside a git checkout.
         bad: why it must not be chosen any more; None for a good one.
     """
@@ -54,6 +71,7 @@ class Release:
     works_with: list[str]
     commit: str | None
     bad: str | None
+    schema: SchemaRecord | None = None
 
     @property
     def store(self) -> Path:
@@ -71,6 +89,7 @@ class Release:
             "migrations": self.migrations,
             "works_with": self.works_with,
             "commit": self.commit,
+            "schema": asdict(self.schema) if self.schema else None,
         }
 
     @classmethod
@@ -95,6 +114,7 @@ class Release:
                 works_with=raw["works_with"],
                 commit=raw["commit"],
                 bad=bad,
+                schema=SchemaRecord(**raw["schema"]) if raw.get("schema") else None,
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise Refused(
@@ -170,7 +190,9 @@ class Shelf:
         if (self.folder / version).exists():
             raise Refused(f"{version} is recorded already.", "record under another name; a release never changes")
 
-    def record(self, version: str, identities: dict[str, str], works_with: list[str]) -> Release:
+    def record(
+        self, version: str, identities: dict[str, str], works_with: list[str], schema: Recorded | None = None
+    ) -> Release:
         """Capture what runs now as a release; the folder appears whole or not at all.
 
         Raises:
@@ -180,6 +202,9 @@ class Shelf:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.folder, prefix=".new-") as new:
             release = self.capture(version, Path(new), identities, works_with)
+            if schema is not None:
+                files.write(Path(new) / SCHEMA, schema.as_text(), mode=0o600)
+                release = replace(release, schema=SchemaRecord(files.sha256(Path(new) / SCHEMA), schema.digest))
             write_manifest(release)
             (Path(new)).rename(self.folder / version)
             Path(new).mkdir()  # what the context manager removes

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rollback import settings
+from rollback.database.schema.recorded import Recorded, read
 from rollback.deployment import Deployment
 from rollback.engine import Engine, Result
 from rollback.outcome import Exit, Failed, Refused, UsageError
-from rollback.release import LAST_GOOD, Release, Shelf, check_name
+from rollback.parts import files
+from rollback.release import LAST_GOOD, SCHEMA, Release, Shelf, check_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -301,3 +303,22 @@ def test_a_database_that_does_not_run_is_no_release(bench: Bench) -> None:
     with pytest.raises(Failed, match="database service `db` is not running"):
         bench.record("v1")
     assert bench.shelf.all() == []
+
+
+def test_a_schema_is_kept_beside_the_manifest(bench: Bench) -> None:
+    """With its hash and its fingerprint in the manifest."""
+    schema = Recorded("a dump", "d1", {"001": "{}"}, ["postgres"])
+    release = bench.shelf.record("v2.0", NAMES, [], schema)
+    assert release.schema is not None
+    assert release.schema.digest == "d1"
+    assert files.sha256(release.folder / SCHEMA) == release.schema.sha256
+    assert read(release.folder / SCHEMA) == schema
+
+
+def test_a_release_that_was_recorded_without_a_schema_is_read(bench: Bench) -> None:
+    """Manifests of before this was kept say nothing of it."""
+    manifest = bench.record("v1.0").folder / "manifest.json"
+    raw = json.loads(manifest.read_text(encoding="utf-8"))
+    del raw["schema"]
+    manifest.write_text(json.dumps(raw), encoding="utf-8")
+    assert bench.shelf.get("v1.0").schema is None

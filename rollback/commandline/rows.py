@@ -10,6 +10,7 @@ import typer
 from rollback import lock
 from rollback.commandline.options import HERE, AsJson, Directory, PlanOnly, Yes, carry_out, understood
 from rollback.console import Speaker
+from rollback.database.backup.opened import restored_once
 from rollback.database.rows.condition import condition
 from rollback.deployment import Deployment
 from rollback.operations import Operations
@@ -61,7 +62,7 @@ def repair(  # noqa: PLR0913 -- the words of the command
     def surveyed(run: str) -> dict[str, Any]:
         return procedure.survey(deployment, order, run)
 
-    with procedure.restored_once():
+    with restored_once():
         carry_out(Operations(deployment, speaker), speaker, procedure.NAME, surveyed, plan_only=plan)
 
 

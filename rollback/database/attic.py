@@ -1,4 +1,4 @@
-"""The attic: what taking a migration back would lose, in a schema of its own, to be brought forward again."""
+"""The attic: what taking a migration or a schema back would lose, in a schema of its own, to be brought back again."""
 
 from __future__ import annotations
 
@@ -9,13 +9,19 @@ from typing import TYPE_CHECKING, Any
 from psycopg import sql
 
 from rollback.database import contents, parents
+from rollback.database.names import relation
 from rollback.outcome import Refused
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
     from rollback.database.expectation import Made
     from rollback.database.server import Connection
 
-__all__ = ["PREFIX", "bring_back", "drop", "keep", "kept", "own_sequences", "schemas", "shelve_history"]
+__all__ = [
+    "PREFIX", "bring_back", "drop", "fill", "keep", "kept", "own_sequences", "put", "schemas",
+    "shelve_history",
+]  # fmt: skip
 
 PREFIX = "rollback_attic_"
 _HISTORY = "migration_history"
@@ -35,26 +41,34 @@ def schemas(session: Connection) -> list[str]:
     return [str(row[0]) for row in rows.fetchall()]
 
 
-def keep(session: Connection, attic: str, made: Made) -> dict[str, int]:
+def keep(
+    session: Connection, attic: str, tables: Iterable[str], columns: Mapping[str, Collection[str]]
+) -> dict[str, int]:
     """Copy what will be lost; rows kept by table.
 
-    A copy and no move: the script that takes back finds everything where it expects it.
+    A copy and no move: the statements that take back find everything where they expect it.
+
+    Args:
+        session: within the transaction that loses it.
+        attic: the schema that is made for it.
+        tables: whose rows go, qualified, quoted where they have to be.
+        columns: whose values go, plain, by table.
 
     Raises:
-        Refused: a table that gained a column has no primary key: its values could not be told to rows again.
+        Refused: a table that loses a column has no primary key: its values could not be told to rows again.
     """
     session.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(attic)))
-    rows = {table: _copy(session, attic, table, _stored(session, table)) for table in made.tables()}
-    for table, lost in made.columns().items():
+    rows = {table: _copy(session, attic, table, _stored(session, table)) for table in tables}
+    for table, lost in columns.items():
         key = _key(session, table)
         if not key:
             raise Refused(
-                f"{table} has no primary key, and the migration added {', '.join(lost)} to it: the values could not be"
+                f"{table} has no primary key, and {', '.join(lost)} would go from it: the values could not be"
                 " brought back to their rows.",
-                "give it a key, or restore the database from before the migration",
+                "give it a key, or restore the database",
             )
-        columns = [one for one in _stored(session, table) if one.name in {*key, *lost}]
-        rows[table] = _copy(session, attic, table, columns)
+        kept_columns = [one for one in _stored(session, table) if one.name in {*key, *lost}]
+        rows[table] = _copy(session, attic, table, kept_columns)
     return rows
 
 
@@ -71,22 +85,21 @@ class _Column:
 
     def back(self) -> sql.Composable:
         """As it comes out of it; the type's name is the catalogue's own, quoted where it has to be."""
-        name = sql.SQL("kept.{}").format(sql.Identifier(self.name))
-        return sql.SQL("{}::{}").format(name, sql.SQL(self.type)) if self.foreign else name
+        return sql.SQL("kept.{}::{}").format(sql.Identifier(self.name), sql.SQL(self.type))
 
 
 def _copy(session: Connection, attic: str, table: str, columns: list[_Column]) -> int:
     """Every row, whatever it says: that a value was empty is a value too."""
     listed = sql.SQL(", ").join(one.kept() for one in columns)
     command = sql.SQL("CREATE TABLE {} AS SELECT {} FROM {}")
-    return session.execute(command.format(sql.Identifier(attic, table), listed, _relation(table))).rowcount
+    return session.execute(command.format(sql.Identifier(attic, table), listed, relation(table))).rowcount
 
 
 def shelve_history(session: Connection, attic: str, history: str, version: str, facts: dict[str, Any]) -> None:
     """Keep the history's own row of the migration, and how the schema and the sequences were."""
     table = sql.Identifier(attic, _HISTORY)
     command = sql.SQL("CREATE TABLE {} AS SELECT * FROM {} WHERE version = {}")
-    session.execute(command.format(table, _relation(history), sql.Literal(version)))
+    session.execute(command.format(table, relation(history), sql.Literal(version)))
     comment = sql.SQL("COMMENT ON SCHEMA {} IS {}")
     session.execute(comment.format(sql.Identifier(attic), sql.Literal(json.dumps({"version": version, **facts}))))
 
@@ -113,16 +126,16 @@ def bring_back(session: Connection, attic: str, made: Made, history: str, sequen
     """
     session.execute("SET LOCAL session_replication_role = replica")
     for table in made.tables():
-        _fill(session, attic, table)
+        fill(session, attic, table)
     for table, lost in made.columns().items():
-        _set(session, attic, table, lost)
+        put(session, attic, table, lost, _key(session, table))
     parents.gone_with_their_parents(session, made.tables())
     parents.refuse_orphans(session, [*made.tables(), *made.columns()])
     for name, value in sequences.items():
         if value is not None:
             session.execute("SELECT setval(%s::regclass, %s)", (name, value))
     command = sql.SQL("INSERT INTO {} SELECT * FROM {} ON CONFLICT DO NOTHING")
-    session.execute(command.format(_relation(history), sql.Identifier(attic, _HISTORY)))
+    session.execute(command.format(relation(history), sql.Identifier(attic, _HISTORY)))
     session.execute("SET LOCAL session_replication_role = origin")
 
 
@@ -131,26 +144,37 @@ def drop(session: Connection, attic: str) -> None:
     session.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(attic)))
 
 
-def _fill(session: Connection, attic: str, table: str) -> None:
-    session.execute(sql.SQL("DELETE FROM {}").format(_relation(table)))
+def fill(session: Connection, attic: str, table: str) -> None:
+    """Give a table exactly the rows that are kept of it.
+
+    Raises:
+        Refused: what is there afterwards is not what was kept.
+    """
+    session.execute(sql.SQL("DELETE FROM {}").format(relation(table)))
     columns = _stored(session, table)
     names = sql.SQL(", ").join(sql.Identifier(one.name) for one in columns)
     values = sql.SQL(", ").join(one.back() for one in columns)
     command = sql.SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {} AS kept")
-    session.execute(command.format(_relation(table), names, values, sql.Identifier(attic, table)))
+    session.execute(command.format(relation(table), names, values, sql.Identifier(attic, table)))
     _same(session, attic, table, columns, where=None)
 
 
-def _set(session: Connection, attic: str, table: str, lost: list[str]) -> None:
-    """Rows that have come since keep what the migration gave them."""
-    key = _key(session, table)
-    columns = [one for one in _stored(session, table) if one.name in lost]
+def put(session: Connection, attic: str, table: str, lost: Collection[str], key: Collection[str]) -> None:
+    """Give the rows of a table the values that are kept of them; rows that have come since keep what they have.
+
+    Raises:
+        Refused: what is there afterwards is not what was kept.
+    """
+    stored = _stored(session, table)
+    columns = [one for one in stored if one.name in lost]
     values = [sql.SQL("{} = {}").format(sql.Identifier(one.name), one.back()) for one in columns]
-    same = sql.SQL(" AND ").join(sql.SQL("now.{0} = kept.{0}").format(sql.Identifier(name)) for name in key)
+    same = sql.SQL(" AND ").join(
+        sql.SQL("now.{} = {}").format(sql.Identifier(one.name), one.back()) for one in stored if one.name in key
+    )
     command = sql.SQL("UPDATE {} AS now SET {} FROM {} AS kept WHERE {}")
     joined = sql.SQL(", ").join(values)
-    session.execute(command.format(_relation(table), joined, sql.Identifier(attic, table), same))
-    _same(session, attic, table, [one for one in _stored(session, table) if one.name in {*key, *lost}], where=same)
+    session.execute(command.format(relation(table), joined, sql.Identifier(attic, table), same))
+    _same(session, attic, table, [one for one in stored if one.name in {*key, *lost}], where=same)
 
 
 def _same(session: Connection, attic: str, table: str, columns: list[_Column], *, where: sql.Composable | None) -> None:
@@ -161,7 +185,7 @@ def _same(session: Connection, attic: str, table: str, columns: list[_Column], *
     """
     now = sql.SQL(", ").join(sql.SQL("now.{}::text").format(sql.Identifier(one.name)) for one in columns)
     then = sql.SQL(", ").join(sql.SQL("kept.{}::text").format(sql.Identifier(one.name)) for one in columns)
-    ours, theirs = _relation(table), sql.Identifier(attic, table)
+    ours, theirs = relation(table), sql.Identifier(attic, table)
     if where is None:
         missing = sql.SQL("SELECT count(*) FROM (SELECT {} FROM {} now EXCEPT ALL SELECT {} FROM {} kept) one")
         strange = sql.SQL("SELECT count(*) FROM (SELECT {} FROM {} kept EXCEPT ALL SELECT {} FROM {} now) one")
@@ -172,10 +196,6 @@ def _same(session: Connection, attic: str, table: str, columns: list[_Column], *
     wrong = sum(int(str((session.execute(one).fetchone() or (0,))[0])) for one in asked)
     if wrong:
         raise Refused(f"{wrong} rows of {table} would not come back as they were kept.", "the attic stays as it is")
-
-
-def _relation(table: str) -> sql.Identifier:
-    return sql.Identifier(*table.split("."))
 
 
 def _key(session: Connection, table: str) -> list[str]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from rollback.database.server import Connection
 
-__all__ = ["Table", "columns", "contents", "sequences", "table"]
+__all__ = ["Table", "columns", "contents", "moved", "sequences", "table", "unlike", "written"]
 
 _TABLES = """
     SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -32,6 +32,8 @@ _COLUMNS = """
 _KEY = """
     SELECT a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey)
     WHERE i.indisprimary AND i.indrelid = format('%%I.%%I', %s::text, %s::text)::regclass ORDER BY a.attname"""
+_WRITTEN = """
+    SELECT schemaname || '.' || relname, n_tup_ins + n_tup_upd + n_tup_del FROM pg_stat_xact_user_tables"""
 _SEQUENCES = """
     SELECT format('%I.%I', schemaname, sequencename), last_value FROM pg_sequences ORDER BY 1"""
 
@@ -117,3 +119,34 @@ def sequences(connection: Connection) -> dict[str, int | None]:
     """The last value of every sequence; None where it was never used."""
     rows: list[Any] = connection.execute(_SEQUENCES).fetchall()
     return {str(name): value for name, value in rows}
+
+
+def written(connection: Connection) -> dict[str, int]:
+    """Rows that this transaction has written so far, by table; triggers and cascades are counted as well."""
+    rows: list[Any] = connection.execute(_WRITTEN).fetchall()
+    return {str(name): int(count) for name, count in rows}
+
+
+def unlike(before: dict[str, Table], after: dict[str, Table]) -> list[str]:
+    """Tables whose rows are not what they were, a sentence each."""
+    told = []
+    for table in sorted(before.keys() | after.keys()):
+        old, new = before.get(table), after.get(table)
+        if old is None or new is None:
+            told.append(f"table {table} is {'gone' if new is None else 'new'}")
+        elif old.columns != new.columns:
+            told.append(f"{table} has lost {', '.join(sorted(set(old.columns) - set(new.columns)))}")
+        elif old.count != new.count:
+            told.append(f"{table} has {new.count} rows, had {old.count}")
+        elif old.hash != new.hash:
+            told.append(f"values in {table} are not what they were ({old.count} rows)")
+    return told
+
+
+def moved(before: dict[str, int | None], after: dict[str, int | None]) -> list[str]:
+    """Other sequences that do not stand where they stood; what users drew meanwhile only goes forward."""
+    return [
+        f"sequence {name} went back from {old} to {after[name]}"
+        for name, old in before.items()
+        if name in after and old is not None and (after[name] or 0) < old
+    ]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from rollback.database.server import Connection, Server
 
-__all__ = ["Made", "Migration", "made_by"]
+__all__ = ["Made", "Migration", "made_by", "with_roles"]
 
 _REFERS_TO = re.compile(r"^FOREIGN KEY \(.*?\) REFERENCES ([\w$]+\.[\w$]+)\(")
 
@@ -117,7 +117,7 @@ def made_by(
     """
     found = {}
     with server.connect(_new_database(server)) as session:
-        _with_roles(session, roles)
+        with_roles(session, roles)
         for one in migrations:
             before = logical(session) if one.version in versions else None
             _apply(session, one)
@@ -133,7 +133,7 @@ def _new_database(server: Server) -> str:
     return "expectation"
 
 
-def _with_roles(session: Connection, roles: Collection[str]) -> None:
+def with_roles(session: Connection, roles: Collection[str]) -> None:
     """Grants name roles; they need not be able to do anything."""
     for role in roles:
         name = psycopg.sql.Identifier(role)

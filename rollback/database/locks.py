@@ -10,6 +10,7 @@ import psycopg
 from psycopg import sql
 
 from rollback.database import holders
+from rollback.database.names import relation
 from rollback.outcome import Refused
 
 if TYPE_CHECKING:
@@ -17,9 +18,12 @@ if TYPE_CHECKING:
 
     from rollback.database.server import Connection
 
-__all__ = ["BUSY", "LOCK_SECONDS", "LOCK_TIMEOUT", "alone", "in_locks"]
+__all__ = ["ADVISORY", "BUSY", "LOCK_SECONDS", "LOCK_TIMEOUT", "alone", "in_locks"]
 
 _Done = TypeVar("_Done")
+
+#: Held while migrations or a schema are taken back: a second operator waits for nothing and is refused.
+ADVISORY = 0x5EED_0BAC
 
 #: A try waits so long for each lock, and everybody behind it as well; then it lets go for a moment.
 LOCK_TIMEOUT = "500ms"
@@ -41,7 +45,7 @@ def in_locks(session: Connection, tables: Collection[str], seconds: float, act: 
 
     Args:
         session: a connection in autocommit.
-        tables: qualified names.
+        tables: qualified names, quoted where they have to be.
         seconds: how long to try.
         act: may run several times; only the last one is committed.
 
@@ -92,8 +96,7 @@ def _lock(session: Connection, tables: Collection[str]) -> None:
     session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     session.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(LOCK_TIMEOUT)))
     for table in tables:
-        name = sql.Identifier(*table.split("."))
-        session.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(name))
+        session.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(relation(table)))
 
 
 def _line(error: Exception) -> str:

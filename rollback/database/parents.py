@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
+from rollback.database.names import relation
 from rollback.outcome import Refused
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from rollback.database.server import Connection
 
-__all__ = ["gone_with_their_parents", "refuse_orphans"]
+__all__ = ["Key", "gone_with_their_parents", "keys", "refuse_orphans", "without_parents"]
 
 _KEYS = """
     SELECT k.conname::text, format('%%I.%%I', n.nspname, p.relname), array[n.nspname::text, p.relname::text],
@@ -32,28 +33,36 @@ _KEYS = """
 
 
 @dataclass(frozen=True)
-class _Key:
+class Key:
+    """A foreign key: its table, its name, the parent (as quoted, and its plain words), columns on both sides."""
+
+    table: str
     name: str
     parent: str
-    _parent: list[str]
-    _columns: list[str]
-    _theirs: list[str]
+    parent_words: list[str]
+    columns: list[str]
+    theirs: list[str]
     cascades: bool
 
     def orphans(self) -> sql.Composed:
         """The condition of rows of `child` that refer to nobody; a reference that is empty in part refers to none."""
-        columns = zip(self._columns, self._theirs, strict=True)
+        columns = zip(self.columns, self.theirs, strict=True)
         pairs = [(sql.Identifier("child", one), sql.Identifier(two)) for one, two in columns]
         there = sql.SQL(" AND ").join(sql.SQL("{} IS NOT NULL").format(ours) for ours, _ in pairs)
         same = sql.SQL(" AND ").join(sql.SQL("parent.{} = {}").format(theirs, ours) for ours, theirs in pairs)
-        parent = sql.Identifier(*self._parent)
+        parent = sql.Identifier(*self.parent_words)
         return sql.SQL("{} AND NOT EXISTS (SELECT FROM {} parent WHERE {})").format(there, parent, same)
 
 
 def gone_with_their_parents(session: Connection, tables: Collection[str]) -> None:
     """Delete rows of these tables whose parent is gone and whose key says ON DELETE CASCADE, and what hangs on them."""
+    without_parents(session, keys(session, tables))
+
+
+def without_parents(session: Connection, known: Collection[Key]) -> None:
+    """The same, by keys that are known: the tables need not have them yet."""
     command = sql.SQL("DELETE FROM {} child WHERE {}")
-    found = [(_relation(table), key.orphans()) for table in tables for key in _keys(session, table) if key.cascades]
+    found = [(relation(key.table), key.orphans()) for key in known if key.cascades]
     while sum(session.execute(command.format(*one)).rowcount for one in found):
         pass
 
@@ -65,20 +74,16 @@ def refuse_orphans(session: Connection, tables: Collection[str]) -> None:
         Refused: one does not; it names the tables, the key and how many.
     """
     question = sql.SQL("SELECT count(*) FROM {} child WHERE {}")
-    for table in tables:
-        for key in _keys(session, table):
-            row = session.execute(question.format(_relation(table), key.orphans())).fetchone()
-            if row and row[0]:
-                raise Refused(
-                    f"{row[0]} rows of {table} would refer to rows of {key.parent} that are gone ({key.name}).",
-                    "put those back (`rollback rows`), or decide in the attic what becomes of the rows",
-                )
+    for key in keys(session, tables):
+        row = session.execute(question.format(relation(key.table), key.orphans())).fetchone()
+        if row and row[0]:
+            raise Refused(
+                f"{row[0]} rows of {key.table} would refer to rows of {key.parent} that are gone ({key.name}).",
+                "put those back (`rollback rows`), or decide in the attic what becomes of the rows",
+            )
 
 
-def _keys(session: Connection, table: str) -> list[_Key]:
-    rows: list[Any] = session.execute(_KEYS, (table,)).fetchall()
-    return [_Key(*row) for row in rows]
-
-
-def _relation(table: str) -> sql.Identifier:
-    return sql.Identifier(*table.split("."))
+def keys(session: Connection, tables: Collection[str]) -> list[Key]:
+    """The foreign keys of these tables."""
+    rows: list[Any] = [(table, *row) for table in tables for row in session.execute(_KEYS, (table,)).fetchall()]
+    return [Key(*row) for row in rows]

@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from rollback.database import attic
-from rollback.database.contents import columns, contents, sequences
+from rollback.database.contents import columns, contents, moved, sequences, unlike, written
 from rollback.database.fingerprint import Difference, difference, logical
 from rollback.database.locks import BUSY, LOCK_SECONDS, in_locks
 from rollback.outcome import Failed, Refused
@@ -27,16 +27,11 @@ if TYPE_CHECKING:
     from rollback.database.fingerprint import Schema
     from rollback.database.server import Connection
 
-__all__ = ["ADVISORY", "TakeBack"]
+__all__ = ["TakeBack"]
 
 _Done = TypeVar("_Done")
 
-#: Held while migrations are taken back: a second operator is refused.
-ADVISORY = 0x5EED_0BAC
-
 _SHOWN = 12
-_WRITTEN = """
-    SELECT schemaname || '.' || relname, n_tup_ins + n_tup_upd + n_tup_del FROM pg_stat_xact_user_tables"""
 _LOCKABLE = "SELECT FROM pg_class WHERE oid = to_regclass(%s) AND relkind IN ('r', 'p')"
 
 
@@ -90,14 +85,14 @@ class TakeBack:
         name = self._attic(migration)
         own = attic.own_sequences(self.session, made)
         others = self._sequences(own)
-        saved = attic.keep(self.session, name, made)
+        saved = attic.keep(self.session, name, made.tables(), made.columns())
         facts = {"schema": before.digest, "sequences": own}
         attic.shelve_history(self.session, name, self.history, migration.version, facts)
-        written = self._written()
+        before_writes = written(self.session)
         self._run(migration.down, f"the script that takes {migration.name} back")
-        wrong = [*_undone(before, self._schema(), made), *_same(rows, self._rows_of(rows))]
-        wrong += self._stray_writes(written, made)
-        wrong += _moved(others, self._sequences(own))
+        wrong = [*_undone(before, self._schema(), made), *unlike(rows, self._rows_of(rows))]
+        wrong += self._stray_writes(before_writes, made)
+        wrong += moved(others, self._sequences(own))
         wrong += self._struck_off(migration.version, recorded)
         if wrong:
             raise Refused(
@@ -110,7 +105,7 @@ class TakeBack:
         rows = self._rows(made)
         self._run(migration.up, migration.name)
         attic.bring_back(self.session, name, made, self.history, facts["sequences"])
-        wrong = _same(rows, self._rows(made))
+        wrong = unlike(rows, self._rows(made))
         if self._schema().digest != facts["schema"]:
             wrong.append("the schema is not what it was when the migration was taken back")
         if wrong:
@@ -143,14 +138,9 @@ class TakeBack:
         """The same tables and columns again, as far as they are still there."""
         return contents(self.session, {name: one.columns for name, one in before.items()})
 
-    def _written(self) -> dict[str, int]:
-        """Rows that this transaction has written so far, by table; triggers and cascades are counted as well."""
-        rows: list[Any] = self.session.execute(_WRITTEN).fetchall()
-        return {str(name): int(count) for name, count in rows}
-
     def _stray_writes(self, before: dict[str, int], made: Made) -> list[str]:
         own = {*made.touched(), *made.tables(), self.history}
-        now = self._written()
+        now = written(self.session)
         return [
             f"{now[name] - before.get(name, 0)} rows of {name} were written, which the migration never touched"
             for name in sorted(now)
@@ -204,31 +194,6 @@ def _told(name: str, now: Difference | None, wanted: Difference | None) -> str:
         return f"left behind: {name}" if wanted and wanted.before is None else f"not put back: {wanted or name}"
     reverse = Difference(name, now.after, now.before)
     return f"taken too much: {reverse}" if wanted is None else f"put back otherwise: {reverse}"
-
-
-def _same(before: dict[str, Table], after: dict[str, Table]) -> list[str]:
-    """Tables whose rows are not what they were."""
-    told = []
-    for table in sorted(before.keys() | after.keys()):
-        old, new = before.get(table), after.get(table)
-        if old is None or new is None:
-            told.append(f"table {table} is {'gone' if new is None else 'new'}")
-        elif old.columns != new.columns:
-            told.append(f"{table} has lost {', '.join(sorted(set(old.columns) - set(new.columns)))}")
-        elif old.count != new.count:
-            told.append(f"{table} has {new.count} rows, had {old.count}")
-        elif old.hash != new.hash:
-            told.append(f"values in {table} are not what they were ({old.count} rows)")
-    return told
-
-
-def _moved(before: dict[str, int | None], after: dict[str, int | None]) -> list[str]:
-    """Other sequences that do not stand where they stood; what users drew meanwhile only goes forward."""
-    return [
-        f"sequence {name} went back from {old} to {after[name]}"
-        for name, old in before.items()
-        if name in after and old is not None and (after[name] or 0) < old
-    ]
 
 
 def _listed(wrong: Sequence[str]) -> str:

@@ -14,10 +14,10 @@ from rollback import lock
 from rollback.database import attic, checkout, compatibility, holders, server
 from rollback.database.expectation import Made, Migration, made_by
 from rollback.database.fingerprint import Difference
-from rollback.database.locks import alone
+from rollback.database.locks import ADVISORY, alone
 from rollback.database.scratch import scratch
 from rollback.database.script import runnable, undoable
-from rollback.database.takeback import ADVISORY, TakeBack
+from rollback.database.takeback import TakeBack
 from rollback.documents.preflight import CHANGES, Preflight
 from rollback.outcome import NothingToDo, Refused
 from rollback.plan import Plan, Reading, Step

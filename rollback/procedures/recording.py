@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rollback.database import compatibility
+from rollback.database import compatibility, server
+from rollback.database.schema.recorded import taken
 from rollback.documents.verification import identities, verify
 from rollback.outcome import Refused, Stop
 from rollback.parts.rebuild import Rebuild
@@ -21,7 +22,10 @@ __all__ = ["readiness", "record", "sound"]
 
 def record(deployment: Deployment, journal: Journal, version: str) -> Release:
     """Record what runs; the caller holds the lock and has seen that it is sound."""
-    release = Shelf(deployment).record(version, identities(deployment), _works_with(deployment))
+    table = deployment.settings.database
+    with server.of_deployment(deployment) as one:
+        schema = taken(one, table.name, table.history)
+    release = Shelf(deployment).record(version, identities(deployment), _works_with(deployment), schema)
     journal.append("-", "release", version=version, images={role: one.id for role, one in release.images.items()})
     return release
 

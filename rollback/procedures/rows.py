@@ -6,13 +6,12 @@ row that differs gets its decision, and only those of the plan are written, in o
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rollback.database import server
-from rollback.database.backup.desk import Desk
+from rollback.database.backup.opened import restored
 from rollback.database.rows.comparison import Comparison, Found, Wanted
 from rollback.database.rows.condition import EVERYTHING, condition
 from rollback.database.rows.decision import MOMENTS, Verdict
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from rollback.database.server import Connection, Server
     from rollback.deployment import Deployment
 
-__all__ = ["LISTED", "NAME", "Order", "plan", "restored_once", "survey"]
+__all__ = ["LISTED", "NAME", "Order", "plan", "survey"]
 
 NAME = "rows"
 #: In the folder of the run: every row with old, new and decision.
@@ -62,7 +61,7 @@ def survey(deployment: Deployment, order: Order, run: str) -> dict[str, Any]:
         Refused: see `Desk.restored` and `Comparison.found`.
         NothingToDo: no row is to be repaired or brought back.
     """
-    with _restored(deployment, order.backup) as (then, manifest), _live(deployment) as live:
+    with restored(deployment, order.backup) as (then, manifest), _live(deployment) as live:
         found = _compared(live, then, manifest, order)
     if order.listed is not None:
         found.listed(order.listed)
@@ -113,43 +112,6 @@ def _live(deployment: Deployment) -> Iterator[Connection]:
         one.connect(deployment.settings.database.name, autocommit=True) as session,
     ):
         yield session
-
-
-# a restore takes longest: one a command is enough
-
-
-@dataclass(frozen=True)
-class _Held:
-    stack: ExitStack
-    there: dict[str, tuple[Server, Manifest]] = field(default_factory=dict)
-
-
-_HELD: ContextVar[_Held | None] = ContextVar("_HELD", default=None)
-
-
-@contextmanager
-def restored_once() -> Iterator[None]:
-    """While it lasts a backup is restored once, however often the survey and the steps look into it."""
-    with ExitStack() as stack:
-        token = _HELD.set(_Held(stack))
-        try:
-            yield
-        finally:
-            _HELD.reset(token)
-
-
-@contextmanager
-def _restored(deployment: Deployment, name: str) -> Iterator[tuple[Server, Manifest]]:
-    desk = Desk.of(deployment)
-    held = _HELD.get()
-    if held is None:
-        with desk.restored(name) as found:
-            yield found
-        return
-    if name not in held.there:
-        found = held.stack.enter_context(desk.restored(name))
-        held.there.update({name: found, found[1].id: found})
-    yield held.there[name]
 
 
 def plan(deployment: Deployment, facts: dict[str, Any]) -> Plan:
@@ -236,7 +198,7 @@ class _Procedure:
 
     def _lay_beside(self) -> None:
         order = Order(self.facts["table"], self.facts["backup"], self.facts["where"], self.facts["overwrite"])
-        with _restored(self.deployment, order.backup) as (then, manifest), _live(self.deployment) as live:
+        with restored(self.deployment, order.backup) as (then, manifest), _live(self.deployment) as live:
             _compared(live, then, manifest, order, lambda before, found: self._stage(live, before, found))
 
     def _stage(self, live: Connection, before: Connection, found: Found) -> None:

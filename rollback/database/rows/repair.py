@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import sql
 
+from rollback.database.contents import written
 from rollback.database.locks import BUSY, LOCK_SECONDS, in_locks
 from rollback.database.rows.shape import relation, shape
 from rollback.database.rows.staged import Staged
@@ -34,8 +35,6 @@ __all__ = ["PREFIX", "REPAIRED", "STAGED", "Repair", "kept"]
 
 PREFIX = "rollback_repair_"
 STAGED, REPAIRED = "staged", "repaired"
-_WRITTEN = """
-    SELECT schemaname || '.' || relname, n_tup_ins + n_tup_upd + n_tup_del FROM pg_stat_xact_user_tables"""
 _TRIGGERS = """
     SELECT tgname::text, tgenabled::text FROM pg_trigger
     WHERE tgrelid = %s::regclass AND NOT tgisinternal ORDER BY tgname"""
@@ -128,21 +127,21 @@ class Repair:
 
     def _forward(self, tables: list[Staged]) -> None:
         self._none("changed after they were compared", tables, lambda one: one.unlike(one.before) + one.come())
-        with self._nothing_else(tables) as written:
+        with self._nothing_else(tables) as count:
             for one in tables:
-                written[one.shape.table] = one.insert()
+                count[one.shape.table] = one.insert()
             for one in tables:
-                written[one.shape.table] += one.update(one.backup)
+                count[one.shape.table] += one.update(one.backup)
         self._none("not what they are in the backup", tables, lambda one: one.unlike(one.backup))
         self._mark(REPAIRED)
 
     def _back(self, tables: list[Staged]) -> None:
         self._none("changed after they were repaired", tables, lambda one: one.unlike(one.backup))
-        with self._nothing_else(tables) as written:
+        with self._nothing_else(tables) as count:
             for one in reversed(tables):
-                written[one.shape.table] = one.update(one.before)
+                count[one.shape.table] = one.update(one.before)
             for one in reversed(tables):
-                written[one.shape.table] += one.delete()
+                count[one.shape.table] += one.delete()
         self._none("not what they were", tables, lambda one: one.unlike(one.before) + one.come())
         self._mark(STAGED)
 
@@ -160,7 +159,7 @@ class Repair:
             Refused: it has.
         """
         own: dict[str, int] = {}
-        others, before, triggers = self._others(tables), self._written(), self._triggers(tables)
+        others, before, triggers = self._others(tables), written(self.session), self._triggers(tables)
         with self._triggers_at_rest(triggers):
             yield own
         wrong = [
@@ -168,7 +167,7 @@ class Repair:
             for (table, old), new in zip(others.items(), self._others(tables).values(), strict=True)
             if old != new
         ]
-        wrong += _strays(before, self._written(), own)
+        wrong += _strays(before, written(self.session), own)
         wrong += ["triggers are not as they were"] if self._triggers(tables) != triggers else []
         if wrong:
             raise Refused(f"More would change than these rows: {'; '.join(wrong)}.", "all is as it was")
@@ -190,10 +189,6 @@ class Repair:
     def _others(self, tables: list[Staged]) -> dict[str, tuple[int, str]]:
         with pinned(self.session):
             return {one.shape.table: one.others() for one in tables}
-
-    def _written(self) -> dict[str, int]:
-        rows: list[Any] = self.session.execute(_WRITTEN).fetchall()
-        return {str(name): int(count) for name, count in rows}
 
     def _triggers(self, tables: list[Staged]) -> dict[str, list[tuple[str, str]]]:
         found = {}

@@ -1,0 +1,125 @@
+"""The way from one schema to another found and walked on copies without rows, in a scratch server."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+import psycopg
+from psycopg import sql
+
+from rollback.database.fingerprint import difference, logical
+from rollback.database.schema import dump, objects
+from rollback.database.schema.difference import Comparison
+from rollback.database.schema.sides import Side
+from rollback.database.session import pinned
+from rollback.outcome import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rollback.database.fingerprint import Schema
+    from rollback.database.schema.change import Change
+    from rollback.database.server import Connection, Server
+
+__all__ = ["cleared", "found_by", "of_its_own", "schema_of", "told", "walk"]
+
+REHEARSAL = "rollback_rehearsal"
+_SHOWN = 8
+_WAY = "`rollback database` brings schema and rows back together"
+
+
+def schema_of(session: Connection) -> Schema:
+    """The schema of a database, without what the rollback itself has left in it."""
+    return logical(session, schemas=dump.ours(session))
+
+
+@contextmanager
+def of_its_own(server: Server, name: str, dumped: str) -> Iterator[Connection]:
+    """A new database of a scratch server with a schema and no rows, gone with the block; a session in autocommit.
+
+    Raises:
+        Refused: the schema cannot be made there.
+    """
+    with server.connect("postgres", autocommit=True) as admin:
+        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+        try:
+            with server.connect(name, autocommit=True) as session:
+                _loaded(session, dumped)
+                yield session
+        finally:
+            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _loaded(session: Connection, dumped: str) -> None:
+    try:
+        dump.load(session, dumped)
+    except psycopg.Error as error:
+        raise Refused(f"The schema cannot be made in a scratch server: {told(error)}.", _WAY) from error
+
+
+def found_by(server: Server, now: str, before: Schema, target: str) -> Change:
+    """The statements that make the schema `now` that of the database `target`, seen to do so.
+
+    Args:
+        server: a scratch server that holds the target.
+        now: dump of the schema that is to be brought back.
+        before: its fingerprint, by which the copy is believed.
+        target: name of the database.
+
+    Raises:
+        Refused: the copy is not what was dumped, something differs that cannot be altered in place, or the result is
+            not the target's schema.
+    """
+    with ExitStack() as stack:
+        copy = stack.enter_context(of_its_own(server, REHEARSAL, now))
+        then = stack.enter_context(server.connect(target, autocommit=True))
+        _same(before, schema_of(copy), "The schema cannot be copied to be rehearsed on", without_invalid=True)
+        stack.enter_context(pinned(copy))
+        stack.enter_context(pinned(then))
+        sides = [Side(one, dump.entries(dump.text(server, name))) for one, name in ((copy, REHEARSAL), (then, target))]
+        change = Comparison(*sides).change()
+        with copy.transaction():
+            walk(copy, [*change.first, *change.last])
+        _same(schema_of(then), schema_of(copy), "The statements that were found do not bring the schema back")
+    return change
+
+
+def walk(session: Connection, statements: Sequence[str]) -> None:
+    """Carry statements out, in the caller's transaction.
+
+    Raises:
+        Refused: one fails; it is named.
+    """
+    dump.silent(session)
+    for one in statements:
+        try:
+            session.execute(one.encode())
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
+            raise
+        except psycopg.Error as error:
+            raise Refused(f"`{' '.join(one.split())[:200]}` fails: {told(error)}.", _WAY) from error
+
+
+def _same(wanted: Schema, there: Schema, what: str, *, without_invalid: bool = False) -> None:
+    differing = [
+        one
+        for one in difference(wanted, there)
+        if not (without_invalid and one.after is None and (one.before or "").endswith(" invalid"))
+    ]
+    if differing:
+        more = f" ... and {len(differing) - _SHOWN} more" if len(differing) > _SHOWN else ""
+        raise Refused(f"{what}: {'; '.join(map(str, differing[:_SHOWN]))}{more}.", _WAY)
+
+
+def told(error: psycopg.Error) -> str:
+    """What PostgreSQL says, without values of rows: its detail holds them, and some of its lines."""
+    if isinstance(error, psycopg.DataError):
+        return f"a value does not fit into the type of before ({type(error).__name__})"
+    return (error.diag.message_primary or type(error).__name__).rstrip(".")
+
+
+def cleared(session: Connection) -> list[str]:
+    """What no dump holds and has to go: indexes that were never finished."""
+    return [f"DROP INDEX {one};" for one in objects.invalid_indexes(session)]
