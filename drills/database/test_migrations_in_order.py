@@ -73,10 +73,7 @@ def sessions_listed(drill: Drill) -> None:
 def one_by_one(drill: Drill) -> Iterator[tuple[tuple[str, ...], Outcome]]:
     """012, 011, 010: nothing that runs knows the schema of before 011, and that is said before it is done."""
     yield ("012",), drill.stack.rollback("migration", "012", "--yes")
-    before = schema(drill.stack)
-    warned = drill.stack.rollback("migration", "011", "--yes")
-    drill.findings.append(ended("011 without --outage", warned, REFUSED, "works with migration 011, 012", "--outage"))
-    drill.findings.append(finding("refused: schema", before == schema(drill.stack), "the refusal changed the schema"))
+    drill.findings += _needed(drill, "011", "works with migration 011, 012, and the database will be at 010")
     yield ("011",), drill.stack.rollback("migration", "011", "--outage", "--yes")
     yield ("010",), drill.stack.rollback("migration", "010", "--outage", "--yes")
 
@@ -90,6 +87,7 @@ def there_and_back(way: Way) -> Callable[[Drill], Outcome]:
     """The application first; then the migrations back, each proven by PostgreSQL's own dump; then forward again."""
 
     def at_it(drill: Drill) -> Outcome:
+        drill.findings += _needed(drill, "012", "works with migration 012, and the database will be at 011")
         drill.findings.append(ended("application", drill.stack.rollback("application", OLD, "--yes"), 0))
         kept, seen = values(drill.stack, KEPT), {"012": schema(drill.stack)}
         drill.findings += [_something(name, text) for name, text in kept.items()]
@@ -105,6 +103,17 @@ def there_and_back(way: Way) -> Callable[[Drill], Outcome]:
         return outcome
 
     return at_it
+
+
+def _needed(drill: Drill, version: str, said: str) -> list[Finding]:
+    """What runs cannot work without it, by its own word: refused, and nothing has changed."""
+    before = schema(drill.stack)
+    refused = drill.stack.rollback("migration", version, "--yes")
+    same = schema(drill.stack) == before
+    return [
+        ended(f"{version} while it is needed", refused, REFUSED, said, "--outage"),
+        finding(f"{version} while it is needed: schema as it was", same, "the refusal changed the schema"),
+    ]
 
 
 def _before(version: str) -> str:
