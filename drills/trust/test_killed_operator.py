@@ -41,6 +41,8 @@ KILLS = {
     "home": Kill("users served by Compose's own services"),
     "removed": Kill("stand-ins drained and removed"),
 }
+#: Steps at which nothing is half there when the kill comes: the others are the harder ones.
+WHOLE = ("recorded", "retired", "removed")
 RESUMED = ("started", "recorded", "moved", "pinned", "retired", "composed", "removed")
 ABORTED = ("moved", "composed", "home")
 TAKEN_BACK = (
@@ -51,7 +53,18 @@ TAKEN_BACK = (
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, id=name, marks=pytest.mark.drill(id=f"killed-{name}", **FACTS)) for name in RESUMED]
+    "name",
+    [
+        pytest.param(
+            name,
+            id=name,
+            marks=[
+                pytest.mark.drill(id=f"killed-{name}", **FACTS),
+                *([pytest.mark.exhaustive] if name in WHOLE else []),
+            ],
+        )
+        for name in RESUMED
+    ],
 )
 def test_killed_and_resumed(drill: Bench, name: str) -> None:
     """Killed in the course of a step, `rollback resume` reaches the end that an undisturbed run reaches."""

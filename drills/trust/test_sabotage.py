@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.engine, pytest.mark.trust]
 
 
-@pytest.mark.parametrize("sabotage", SABOTAGES, ids=lambda one: one.name.replace(" ", "-"))
+@pytest.mark.parametrize(
+    "sabotage",
+    [
+        pytest.param(one, id=one.name.replace(" ", "-"), marks=[pytest.mark.exhaustive] if one.twin else [])
+        for one in SABOTAGES
+    ],
+)
 def test_sabotage_is_caught(sabotage: Sabotage, tmp_path: Path) -> None:
     """The drill turns red, and by the check that stands for what was left out."""
     line = run(sabotage, tmp_path)

@@ -216,6 +216,7 @@ def test_workflows_run_the_readme_command() -> None:
     assert sorted(path.name for path in (ROOT / ".github/workflows").iterdir()) == ["drill.yml", "gate.yml"]
     assert SETUP + MONTHLY in typed("drill.yml")
     assert SETUP + GATE in typed("gate.yml")
+    assert any(one.endswith("pytest -n 2 -m exhaustive") for one in typed("drill.yml")), "what is left out is never run"
 
 
 def test_workflows_start_when_they_should() -> None:
