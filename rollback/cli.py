@@ -183,6 +183,10 @@ def release_show(version: str, *, as_json: AsJson = False, directory: Directory 
     release = Shelf(deployment).get(version)
     speaker.say(f"{release.version}, recorded {release.recorded}, migration {release.migration_head}")
     speaker.say(f"works with migration {', '.join(release.works_with)}; git {release.commit or 'unknown'}")
+    kept = (
+        f"fingerprint {release.schema.digest[:12]}" if release.schema else "not recorded: no way for `rollback schema`"
+    )
+    speaker.say(f"schema {kept}")
     for role, image in release.images.items():
         speaker.say(f"  {role:10} {image.id[:19]} {image.name} answers {image.identity}")
     for group, records in release.files.items():

@@ -78,3 +78,34 @@ def test_the_schema_of_a_backup_and_of_a_release_comes_back(stack: Stack) -> Non
         assert "20 rows of public.projects would have no value in user_id" in refused.stderr
         stack.rollback("schema", "latest", "--yes").check()
         assert session.execute(STATE.encode()).fetchall() == sound
+
+
+def test_killed_after_the_commit_it_is_taken_back_or_gone_on_with(stack: Stack) -> None:
+    """The journal has no word of the end: abort brings the schema of before back with its values, resume goes on."""
+    stack.prepare()
+    stack.provide_images(VERSION)
+    stack.start(VERSION)
+    journal = stack.checkout / ".rollback/journal.jsonl"
+    with psycopg.connect(stack.dsn, autocommit=True) as session:
+        session.execute(PEOPLE.encode())
+        sound = session.execute(STATE.encode()).fetchall()
+        stack.rollback("backup", "take").check()
+        session.execute(DAMAGE.encode())
+        stack.rollback("schema", "latest", "--yes").check()
+        lines = journal.read_text(encoding="utf-8").splitlines(keepends=True)
+        journal.write_text("".join(lines[:-2]), encoding="utf-8")
+
+        stack.rollback("abort", "--yes").check()
+        assert session.execute("SELECT what FROM left_behind").fetchall() == [("x",)]
+        assert session.execute("SELECT count(*) FROM users WHERE quota = 7").fetchone() == (20,)
+        assert session.execute("SELECT to_regclass('project_shares')").fetchone() == (None,)
+        assert session.execute("SELECT name FROM schema_migrations WHERE version = '099'").fetchone() == (
+            "099_late.sql",
+        )
+
+        stack.rollback("schema", "latest", "--yes").check()
+        lines = journal.read_text(encoding="utf-8").splitlines(keepends=True)
+        journal.write_text("".join(lines[:-2]), encoding="utf-8")
+        stack.rollback("resume", "--yes").check()
+        assert session.execute(STATE.encode()).fetchall() == sound
+        assert stack.rollback("schema", "latest", "--yes").status == NOTHING_TO_DO

@@ -63,7 +63,8 @@ def survey(deployment: Deployment, target: str, run: str, *, outage: bool = Fals
         now = recorded.taken(live, table.name, table.history)
         found = stack.enter_context(opened(deployment, target, now, live))
         session = stack.enter_context(live.connect(table.name, autocommit=True))
-        if now.digest == found.digest and now.history.keys() == found.history.keys():
+        same = now.digest == found.digest and now.history.keys() == found.history.keys()
+        if same and not cleared(session):
             raise NothingToDo(f"The schema is that of {found.known}, and so is the history of migrations.")
         with found.server.connect("postgres", autocommit=True) as admin:
             with_roles(admin, now.roles)
@@ -272,7 +273,8 @@ class _Procedure:
         with self._live() as live:
             now = schema_of(live.session).digest
             there = dict(recorded.history_rows(live.session, self.history))
-        good = now == self.facts["after"] and there.keys() == self.facts["history"].keys()
+            unfinished = cleared(live.session)
+        good = not unfinished and now == self.facts["after"] and there.keys() == self.facts["history"].keys()
         return Reading(good, f"fingerprint {now[:12]}, migration {max(there, default='none')}")
 
     def _act(self) -> None:

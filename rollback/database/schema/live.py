@@ -21,7 +21,7 @@ from rollback.database.locks import BUSY, LOCK_SECONDS, in_locks
 from rollback.database.names import parts
 from rollback.database.parents import Key, without_parents
 from rollback.database.schema import dump
-from rollback.database.schema.rehearsal import schema_of, told, walk
+from rollback.database.schema.rehearsal import cleared, schema_of, told, walk
 from rollback.database.schema.retyped import Retyped
 from rollback.outcome import Failed, Refused
 
@@ -176,7 +176,8 @@ class Live:
 
     def _unlike(self, digest: str) -> list[str]:
         now = schema_of(self.session).digest
-        return [] if now == digest else [f"the fingerprint is {now[:12]}, {digest[:12]} was recorded"]
+        left = [f"{one.rstrip(';')} was not done" for one in cleared(self.session)]
+        return left if now == digest else [f"the fingerprint is {now[:12]}, {digest[:12]} was recorded"]
 
     def _rows(self, change: Change) -> dict[str, Table]:
         kept = {_plain(name): names for name, names in change.kept.items() if name != self.history}
