@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["Sequences"]
 
 _OWNER = """
-    SELECT format('%%I.%%I', n.nspname, c.relname), quote_ident(a.attname) FROM pg_depend d
+    SELECT format('%%I.%%I', n.nspname, c.relname), quote_ident(a.attname), s.seqincrement < 0 FROM pg_depend d
+    JOIN pg_sequence s ON s.seqrelid = d.objid
     JOIN pg_attribute a ON (a.attrelid, a.attnum) = (d.refobjid, d.refobjsubid)
     JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE d.classid = 'pg_class'::regclass AND d.objid = %s::oid AND d.deptype IN ('a', 'i')
@@ -25,9 +26,11 @@ _OWNER = """
 _LAST = """
     SELECT last_value FROM pg_sequences WHERE schemaname = %s AND sequencename = %s"""
 _BEYOND = (
-    "SELECT pg_catalog.setval({name}, greatest((SELECT max({column}) FROM {table}), (SELECT last_value FROM"
+    "SELECT pg_catalog.setval({name}, {further}((SELECT {last}({column}) FROM {table}), (SELECT last_value FROM"
     " {sequence}))) WHERE EXISTS (SELECT FROM {table});"
 )
+#: The number that was given out last, in the way in which a sequence counts.
+_UP, _DOWN = {"further": "greatest", "last": "max"}, {"further": "least", "last": "min"}
 _IDENTITY = re.compile(r"AS IDENTITY \(\s*SEQUENCE NAME (.*?)\n(.*)\)", re.DOTALL)
 
 
@@ -54,11 +57,12 @@ class Sequences:
             yield f"SELECT pg_catalog.setval({_literal(_name(one))}, {last});"
 
     def last(self) -> Iterator[str]:
-        """When rows are there: beyond the largest number that is in use."""
+        """When rows are there: beyond the last number that is in use."""
         for one in self._new:
             row: Any = self.then.execute(_OWNER, (one.oid,)).fetchone()
             if row is not None:
-                yield _BEYOND.format(name=_literal(_name(one)), sequence=_name(one), column=row[1], table=row[0])
+                way = _DOWN if row[2] else _UP
+                yield _BEYOND.format(name=_literal(_name(one)), sequence=_name(one), column=row[1], table=row[0], **way)
 
     def _last(self, one: Entry) -> int | None:
         row: Any = self.then.execute(_LAST, (one.schema, one.name)).fetchone()
