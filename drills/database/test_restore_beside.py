@@ -121,6 +121,21 @@ def test_restored_beside_then_swapped_then_back(server: Server, live: Connection
     assert not one.restored()[0]
 
 
+def test_who_only_reads_from_the_beginning_writes_into_what_was_restored(server: Server, backup: Backup) -> None:
+    """Stopped before the restore, writes are stopped in the live database alone; nothing of it is carried over."""
+    one = beside(server)
+    assert one.writable()
+    one.stop_writes()
+    assert not one.writable()
+    with server.connect(LIVE) as now, pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        now.execute("DELETE FROM users")
+    one.restore(backup.manifest(), backup.folder)
+    one.swap()
+    with server.connect(LIVE, autocommit=True) as now:
+        assert now.execute("DELETE FROM users").rowcount == 200
+    assert one.writable()
+
+
 def test_applications_that_connect_again_are_away_for_a_moment(
     server: Server, live: Connection, backup: Backup
 ) -> None:

@@ -13,6 +13,7 @@ from rollback.database import beside, server
 from rollback.deployment import Deployment
 from rollback.operations import Operations
 from rollback.procedures import restoration
+from rollback.procedures.restoration_survey import survey
 
 __all__ = ["databases"]
 
@@ -30,6 +31,9 @@ def restore(  # noqa: PLR0913 -- the words of the command
     *,
     stale: Annotated[bool, typer.Option("--stale", help="Although it is older than max_age_hours.")] = False,
     outage: Annotated[bool, typer.Option("--outage", help="Although what runs cannot work with its schema.")] = False,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Users only read from the beginning: nothing later is lost.")
+    ] = False,
     plan: PlanOnly = False,
     yes: Yes = False,
     as_json: AsJson = False,
@@ -43,7 +47,7 @@ def restore(  # noqa: PLR0913 -- the words of the command
     deployment, speaker = Deployment.load(directory), Speaker(as_json, yes)
 
     def surveyed(run: str) -> dict[str, Any]:
-        return restoration.survey(deployment, backup, run, stale=stale, outage=outage)
+        return survey(deployment, backup, run, stale=stale, outage=outage, read_only=read_only)
 
     carry_out(Operations(deployment, speaker), speaker, restoration.NAME, surveyed, plan_only=plan)
 

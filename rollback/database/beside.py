@@ -45,7 +45,9 @@ _SETTINGS = """
     SELECT CASE s.setrole WHEN 0 THEN '' ELSE pg_get_userbyid(s.setrole) END,
            split_part(one, '=', 1), substr(one, strpos(one, '=') + 1)
     FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) one
-    WHERE d.datname = %s ORDER BY 1, 2"""
+    WHERE d.datname = %s AND NOT (s.setrole = 0 AND split_part(one, '=', 1) = %s) ORDER BY 1, 2"""
+#: Of the whole database it is ours alone: whoever wants that reads a database that nobody writes would not restore it.
+_READ_ONLY = "default_transaction_read_only"
 
 
 class Overtaken(Failed):
@@ -162,7 +164,7 @@ class Beside:
                 option = sql.SQL(" WITH GRANT OPTION" if grantable else "")
                 command = sql.SQL("GRANT {} ON DATABASE {} TO {}{}")
                 admin.execute(command.format(_PRIVILEGES[str(privilege)], name, who, option))
-            for role, key, value in admin.execute(_SETTINGS, (self.live,)).fetchall():
+            for role, key, value in admin.execute(_SETTINGS, (self.live, _READ_ONLY)).fetchall():
                 _set(admin, name, str(role), str(key), str(value))
 
     # swap
@@ -236,6 +238,13 @@ class Beside:
     def stop_writes(self) -> None:
         """Whoever connects to the live database from now on reads; sessions of before are ended."""
         self._let_write("SET default_transaction_read_only = on")
+
+    def writable(self) -> bool:
+        """Whether whoever connects to the live name may write."""
+        question = """
+            SELECT count(*) FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
+            WHERE d.datname = %s AND s.setrole = 0 AND 'default_transaction_read_only=on' = ANY (s.setconfig)"""
+        return not self._value(question, self.live)
 
     def allow_writes(self) -> None:
         """Take `stop_writes` back."""

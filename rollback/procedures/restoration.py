@@ -10,21 +10,17 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import psycopg
-
 from rollback import progress
-from rollback.database import compatibility, room, server
+from rollback.database import server
 from rollback.database.backup.desk import Desk
 from rollback.database.beside import Beside, Overtaken, kept_name
-from rollback.database.contents import contents
 from rollback.database.late import late_writes
 from rollback.documents.preflight import Preflight
 from rollback.documents.verification import verify
 from rollback.engine import wait_until
-from rollback.outcome import Failed, Refused
+from rollback.outcome import Failed
 from rollback.parts import files
 from rollback.plan import Plan, Reading, Step
 
@@ -32,10 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from rollback.database.backup.manifest import Manifest
     from rollback.deployment import Deployment
 
-__all__ = ["NAME", "plan", "survey"]
+__all__ = ["NAME", "plan"]
 
 NAME = "database"
 #: Lines of the checklist that say whether the applications work with the restored database.
@@ -45,77 +40,8 @@ _TRIES = 3
 _SUMMARY, _ROWS = "late.json", "late.jsonl"
 
 
-def survey(deployment: Deployment, name: str, run: str, *, stale: bool = False, outage: bool = False) -> dict[str, Any]:
-    """Read the world and pass every gate; nothing is changed.
-
-    Args:
-        deployment: the live system.
-        name: id of a backup, or `latest`.
-        run: id of the run.
-        stale: although the backup is older than max_age_hours.
-        outage: although what runs cannot work with the migrations of the backup.
-
-    Raises:
-        Unproven: the backup does not hold on a rung below a restore.
-        Refused: it is of another database, too old, or of migrations that what runs cannot work with.
-    """
-    desk = Desk.of(deployment)
-    with desk.opened(name) as (manifest, _folder):
-        table = deployment.settings
-        if manifest.database != table.database.name:
-            raise Refused(
-                f"Backup {manifest.id} is of the database `{manifest.database}`, here it is `{table.database.name}`.",
-                "choose a backup of this one (`rollback backup list`)",
-            )
-        age = (datetime.now(UTC) - manifest.at).total_seconds() / 3600
-        if age > table.backup.max_age_hours and not stale:
-            raise Refused(
-                f"Backup {manifest.id} is {age:.1f} h old; [backup] max_age_hours is {table.backup.max_age_hours:g}.",
-                "choose a younger one, or say --stale if all later work may go",
-            )
-        with server.of_deployment(deployment) as live:
-            room.enough(live, table.database.name)
-        dependent = compatibility.dependent(deployment, manifest.head)
-        if dependent and not outage:
-            raise Refused(
-                f"{dependent}.",
-                "choose a backup of that schema, or say --outage and then `rollback application` to a release that"
-                " works with it",
-            )
-        return {
-            "run": run,
-            "backup": manifest.id,
-            "head": manifest.head,
-            "taken": manifest.at.isoformat(timespec="seconds"),
-            "dependent": dependent,
-            "seen": _differing(deployment, manifest),
-            "seconds": _took(desk, manifest.id),
-        }
-
-
-def _differing(deployment: Deployment, manifest: Manifest) -> list[str]:
-    """The tables whose rows are not those of the backup, as far as the live database can be read."""
-    try:
-        with server.of_deployment(deployment) as live, live.connect(deployment.settings.database.name) as session:
-            now = contents(session)
-    except psycopg.DatabaseError as error:
-        return [f"the live database cannot be read whole: {error.diag.message_primary or error}"]
-    then = manifest.state.tables
-    return [
-        f"{name}: {now[name].count if name in now else 'no'} rows now, "
-        f"{then[name].count if name in then else 'no table'} in the backup"
-        for name in sorted(now.keys() | (then.keys() - {"pg_catalog.pg_largeobject"}))
-        if name not in now or name not in then or now[name].hash != then[name].hash
-    ]
-
-
-def _took(desk: Desk, backup: str) -> float | None:
-    said = desk.shelf.get(backup).verification() or {}
-    return float(said["seconds"]) if said.get("proven") and "seconds" in said else None
-
-
 def plan(deployment: Deployment, facts: dict[str, Any]) -> Plan:
-    """The plan for what `survey` found."""
+    """The plan for what the survey found."""
     return _Procedure(deployment, facts).plan()
 
 
@@ -133,6 +59,7 @@ class _Procedure:
             summary=f"put the database back as {self.facts['backup']} has it, taken {self.facts['taken']}",
             steps=(
                 self._preflight().recorded(),
+                *((self._reading_only(),) if self.facts.get("read_only") else ()),
                 self._restored(),
                 self._preflight().safe(SAFE, advisory=True),
                 self._listed(),
@@ -173,6 +100,30 @@ class _Procedure:
             yield Beside(live, table.name, self.facts["run"], table.history)
 
     # steps
+
+    def _reading_only(self) -> Step:
+        return Step(
+            "writes stopped from the beginning",
+            "as asked for: nothing that comes later is lost, and users read meanwhile",
+            self._is_read_only,
+            self._stop_writes,
+            self._write_again,
+            gate=True,
+        )
+
+    def _is_read_only(self) -> Reading:
+        with self._beside() as one:
+            holds = one.swapped() or not one.writable()
+        return Reading(holds, "the live database is only read" if holds else "users write")
+
+    def _stop_writes(self) -> None:
+        with self._beside() as one:
+            one.stop_writes()
+
+    def _write_again(self) -> None:
+        with self._beside() as one:
+            if not one.swapped():
+                one.allow_writes()
 
     def _restored(self) -> Step:
         return Step(
@@ -238,9 +189,8 @@ class _Procedure:
         files.write(self._folder / _SUMMARY, json.dumps(summary, ensure_ascii=False) + "\n", mode=0o600)
 
     def _let_write(self) -> None:
-        with self._beside() as one:
-            if not one.swapped():
-                one.allow_writes()
+        if not self.facts.get("read_only"):
+            self._write_again()
         (self._folder / _SUMMARY).unlink(missing_ok=True)
 
     def _swapped(self) -> Step:
