@@ -74,7 +74,7 @@ class Operations:
 
     def planned(self, survey: Callable[[str], dict[str, Any]], procedure: str) -> Plan:
         """The plan of a procedure now; every gate is passed, nothing is changed."""
-        self._no_open_run()
+        self.no_open_run()
         return PROCEDURES[procedure](self.deployment, survey(new_run()))
 
     def carry_out(
@@ -146,7 +146,12 @@ class Operations:
     def _runner(self) -> Runner:
         return Runner(self.journal, self.view, self.redactor())
 
-    def _no_open_run(self) -> None:
+    def no_open_run(self) -> None:
+        """Say that no run is open: what it has kept is needed to take it back.
+
+        Raises:
+            Refused: one was interrupted.
+        """
         run = self.journal.unfinished()
         if run is not None:
             raise Refused(

@@ -45,6 +45,7 @@ class EdgeTable(_Table):
     Attributes:
         closing_file: while it exists, nginx ends each connection after its answer; without such a file a
             client that sends on an idle connection in the instant of a reload sees an error.
+        maintenance_file: while it exists, nginx keeps users out; no rollback takes that decision back.
         closing_seconds: how long to wait at most for idle connections to end before a reload.
         drain_seconds: how long requests in flight may outlive a switch.
         linger_seconds: how long the replaced release stays for the assets of pages it has handed out.
@@ -57,6 +58,7 @@ class EdgeTable(_Table):
     reload: list[str] = ["nginx", "-s", "reload"]
     test: list[str] = ["nginx", "-t"]
     closing_file: str | None = None
+    maintenance_file: str | None = None
     closing_seconds: float = Field(default=3.0, ge=0, le=600)
     drain_seconds: int = Field(default=30, ge=1, le=3600)
     linger_seconds: float = Field(default=1.0, ge=0, le=600)
@@ -234,7 +236,7 @@ def _allowed(loc: tuple[int | str, ...]) -> list[str]:
 
 def _check_paths(path: Path, root: Path, settings: Settings) -> None:
     named = [*settings.compose.files, *settings.compose.env_files, settings.edge.upstream_file]
-    named += [settings.edge.closing_file] if settings.edge.closing_file else []
+    named += [one for one in (settings.edge.closing_file, settings.edge.maintenance_file) if one]
     named += [*settings.parts.nginx, *settings.parts.certificates, *settings.parts.monitoring]
     named += [service.build for service in settings.services.values() if service.build]
     named += [settings.migrations.folder, settings.migrations.rollbacks]

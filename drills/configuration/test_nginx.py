@@ -33,7 +33,8 @@ RESIDUE = (
 
 def put_back(fault: BrokenFile, **more: object) -> Scenario:
     """The edge's files are broken, and go back to those of the release."""
-    usual = {"command": ("nginx", GOOD), "objective": OBJECTIVE, "residue": RESIDUE, "blamed": ()}
+    # typed once more it makes sure again that the edge has read its files
+    usual = {"command": ("nginx", GOOD), "again": 0, "objective": OBJECTIVE, "residue": RESIDUE, "blamed": ()}
     return Scenario.back_to(GOOD, fault, **{**usual, **more})
 
 

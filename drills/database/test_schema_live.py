@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from psycopg import sql
 
 from rollback.database import attic
 from rollback.database.contents import contents
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rollback.database.schema.change import Change
+    from rollback.database.schema.recorded import Recorded
     from rollback.database.server import Connection, Server
 
 pytestmark = [pytest.mark.engine, pytest.mark.database]
@@ -268,6 +270,47 @@ def test_values_that_do_not_fit_are_kept_and_come_back(world: World) -> None:
         live = Live(world.live, HISTORY, "r1")
         live.undo(Order(change, schema_of(world.live).digest, recorded.digest, recorded.history, live.attic))
     assert world.rows(world.live) == before
+
+
+def undone(world: World, recorded: Recorded) -> Live:
+    """Take back what was brought back, as it was before."""
+    with of_its_own(world.server, "before", recorded.dump):
+        change = found_by(world.server, dump.text(world.server, LIVE), schema_of(world.live), "before")
+        live = Live(world.live, HISTORY, "r1")
+        live.undo(Order(change, schema_of(world.live).digest, recorded.digest, recorded.history, live.attic))
+    return live
+
+
+def test_what_was_made_again_since_is_not_taken_for_what_the_attic_keeps(world: World) -> None:
+    """A dropped table or column that somebody has made anew, empty: the attic is the last copy, and stays."""
+    world.live.execute("CREATE TABLE added (id int PRIMARY KEY); INSERT INTO added VALUES (1), (2)")
+    world.live.execute("ALTER TABLE child ADD COLUMN more int NOT NULL DEFAULT 4; UPDATE child SET more = 5")
+    recorded, before = taken(world.server, LIVE, HISTORY), world.rows(world.live)
+    world.bring_back()
+    for made in ("CREATE TABLE added (id int PRIMARY KEY)", "ALTER TABLE child ADD COLUMN more int NOT NULL DEFAULT 4"):
+        world.live.execute(made.encode())
+        with pytest.raises(Refused, match="was made again since"):
+            undone(world, recorded)
+        table = made.split()[2]
+        world.live.execute(b"DROP TABLE added" if table == "added" else b"ALTER TABLE child DROP COLUMN more")
+    assert undone(world, recorded).kept() is None
+    assert world.rows(world.live) == before
+
+
+def test_what_users_wrote_into_a_wider_type_is_kept_when_it_gets_narrow_again(world: World) -> None:
+    """Nothing is cut without a copy, in neither direction."""
+    world.live.execute('ALTER TABLE "Mütter. x" ALTER code TYPE varchar(3)')
+    recorded = taken(world.server, LIVE, HISTORY)
+    world.bring_back()
+    world.live.execute("UPDATE \"Mütter. x\" SET code = 'abcde' WHERE id = 7")
+    live = undone(world, recorded)
+    cut = world.live.execute('SELECT code FROM "Mütter. x" WHERE id = 7').fetchone()
+    row: Any = world.live.execute(
+        "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = %s::regnamespace",
+        (f"{live.attic}_undone",),
+    ).fetchone()
+    asked = sql.SQL("SELECT code FROM {} WHERE id = 7").format(sql.Identifier(f"{live.attic}_undone", row[0]))
+    assert (cut, world.live.execute(asked).fetchone()) == (("abc",), ("abcde",))
 
 
 def test_rows_that_are_newer_than_the_backup_stay(world: World) -> None:

@@ -151,6 +151,7 @@ PLACES = {
     "parts.monitoring": "[parts]\nmonitoring = ['{}']\n",
     "services.backend.build": "build = '{}'\n",
     "edge.closing_file": "closing_file",
+    "edge.maintenance_file": "maintenance_file",
     "edge.upstream_file": "upstream_file",
     "deployment.state": "state",
 }

@@ -75,6 +75,7 @@ def drop(
     deployment, speaker = Deployment.load(directory), Speaker(as_json, yes)
     operations = Operations(deployment, speaker)
     with lock.held(operations.lock_file, f"database drop {name}"), server.of_deployment(deployment) as live:
+        operations.no_open_run()
         speaker.confirm(lambda: speaker.say(f"{name} will be dropped for good"))
         beside.drop_kept(live, deployment.settings.database.name, name)
         operations.journal.append("-", "database", did="dropped", database=name, summary=f"dropped {name}")

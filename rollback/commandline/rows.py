@@ -111,6 +111,7 @@ def drop(
     deployment, speaker = Deployment.load(directory), Speaker(as_json, yes)
     operations = Operations(deployment, speaker)
     with lock.held(operations.lock_file, f"rows drop {run}"):
+        operations.no_open_run()
         speaker.confirm(lambda: speaker.say(f"the rows that {run} has kept will be dropped for good"))
         rows_undone.drop(deployment, run)
         operations.journal.append("-", "rows", did="dropped", repair=run, summary=f"dropped the kept rows of {run}")

@@ -108,7 +108,9 @@ def kept(session: Connection, version: str) -> tuple[str, dict[str, Any]] | None
     """The newest attic of a migration and what was noted with it; None where nothing was kept."""
     for name in reversed(schemas(session)):
         row = session.execute("SELECT obj_description(%s::regnamespace)", (f'"{name}"',)).fetchone()
-        facts = json.loads(str(row[0])) if row and row[0] else {}
+        said = str(row[0]) if row and row[0] else ""
+        # others of ours say something else
+        facts = json.loads(said) if said.startswith("{") else {}
         if facts.get("version") == version:
             return name, facts
     return None

@@ -17,6 +17,7 @@ from rollback.database import attic
 from rollback.database.contents import columns, contents, moved, sequences, unlike, written
 from rollback.database.fingerprint import Difference, difference, logical
 from rollback.database.locks import BUSY, LOCK_SECONDS, in_locks
+from rollback.database.schema.dump import ours
 from rollback.outcome import Failed, Refused
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ class TakeBack:
         return in_locks(self.session, tables, self.lock_seconds, act)
 
     def _schema(self) -> Schema:
-        return logical(self.session, schemas=attic.schemas(self.session))
+        return logical(self.session, schemas=ours(self.session))
 
     def _rows(self, made: Made) -> dict[str, Table]:
         """Of every table that the migration touched, and of those that refer to it, the columns that stay.

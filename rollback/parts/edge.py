@@ -109,7 +109,7 @@ class Edge:
         Raises:
             Failed: nginx refused the file, or accepted it and did not apply it.
         """
-        before = self.file.read_text(encoding="utf-8")
+        before = self.file.read_text(encoding="utf-8") if self.file.exists() else content
         files.write(self.file, content)
         try:
             with self._closing():

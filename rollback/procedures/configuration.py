@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rollback.documents.preflight import Preflight
-from rollback.outcome import NothingToDo, Refused
+from rollback.outcome import Refused
 from rollback.parts import files, nginx
 from rollback.parts.edge import Edge
 from rollback.parts.tree import Tree
@@ -29,6 +29,8 @@ _PROVEN = "proven.txt"
 def survey(deployment: Deployment, part: str, version: str, run: str) -> dict[str, Any]:
     """Find what differs from the release; nothing is changed.
 
+    There is always something to do: the edge may not have read the files that are there.
+
     Args:
         deployment: the live system.
         part: a key of [parts] in rollback.toml.
@@ -37,7 +39,6 @@ def survey(deployment: Deployment, part: str, version: str, run: str) -> dict[st
 
     Raises:
         Refused: unknown, bad or damaged release, or it was recorded without this part.
-        NothingToDo: every file is as recorded, and the edge answers.
     """
     shelf = Shelf(deployment)
     release = (
@@ -46,10 +47,8 @@ def survey(deployment: Deployment, part: str, version: str, run: str) -> dict[st
     if not release.files.get(part):
         raise Refused(f"{release.version} was recorded without files of {part}.", "choose another release")
     tree = _tree(deployment, part, release, run)
-    changed, added = tree.differing(), tree.added()
-    if not changed and not added and Edge(deployment).generation():
-        raise NothingToDo(f"{part} is as {release.version} had it, and the edge answers.")
-    return {"run": run, "part": part, "version": release.version, "changed": changed, "added": added}
+    # where every file is as recorded, nobody knows which ones the edge has read: a reload makes it sure
+    return {"run": run, "part": part, "version": release.version, "changed": tree.differing(), "added": tree.added()}
 
 
 def _differs(deployment: Deployment, part: str, release: Release) -> bool:
@@ -130,8 +129,13 @@ class _Procedure:
     def _prove(self) -> None:
         laid_out = self.folder / "laid out"
         shutil.rmtree(laid_out, ignore_errors=True)
-        self._tree().laid_out(laid_out)
-        nginx.test(self.deployment, laid_out)
+        tree, edge = self._tree(), Edge(self.deployment)
+        tree.laid_out(laid_out)
+        # what the switch will write, whatever is there now
+        upstreams = laid_out / self.deployment.settings.edge.upstream_file
+        upstreams.parent.mkdir(parents=True, exist_ok=True)
+        files.write(upstreams, edge.content(self.facts["run"], {}, {}))
+        nginx.test(self.deployment, laid_out, [one.path for one in tree.wanted()])
         files.write(self.folder / _PROVEN, "nginx has tested it\n", mode=0o600)
         shutil.rmtree(laid_out)
 

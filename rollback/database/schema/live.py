@@ -36,10 +36,16 @@ __all__ = ["ATTIC", "Live", "Order"]
 
 ATTIC = f"{attic.PREFIX}schema_"
 _SHOWN = 12
+#: Bytes of a name in PostgreSQL.
+_LONGEST = 63
 _LOCKABLE = "SELECT FROM pg_class WHERE oid = to_regclass(%s) AND relkind IN ('r', 'p')"
 #: Nobody's rows: they are computed anew.
 _DERIVED = "SELECT schemaname || '.' || matviewname FROM pg_matviews"
 _KEPT_HISTORY = "migration_history"
+_IN_ATTIC = """
+    SELECT c.relname::text, array_agg(a.attname::text) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE n.nspname = %s AND c.relkind = 'r' GROUP BY 1"""
 
 
 @dataclass(frozen=True)
@@ -131,13 +137,39 @@ class Live:
 
     def _back(self, order: Order) -> None:
         dump.silent(self.session)
-        facts = self.kept() or {}
+        facts, change = self.kept() or {}, order.change
+        self._all_has_its_place(change, facts.get("lossy", []))
         # users may have written into what came back
-        attic.keep(self.session, f"{self.attic}_undone", order.change.lost_tables, order.change.lost_columns)
+        undone = f"{self.attic}_undone"
+        retyped = Retyped(self.session, undone, change.retyped)
+        attic.keep(self.session, undone, change.lost_tables, retyped.with_losses(change.lost_columns))
         self._proven(order, facts.get("lossy", []))
+        retyped.proven(change.keys)
         for name, value in facts.get("sequences", {}).items():
             self._no_number_twice(name, value)
         attic.drop(self.session, self.attic)
+
+    def _all_has_its_place(self, change: Change, lossy: list[list[str]]) -> None:
+        """Say that everything in the attic goes back to where it was: then the attic is not needed any more.
+
+        Raises:
+            Refused: what it was taken from was made again since, by somebody else.
+        """
+        rows: list[Any] = self.session.execute(_IN_ATTIC, (self.attic,)).fetchall()
+        kept = {str(table): list(names) for table, names in rows}
+        for table in (one for one in kept if one not in {*map(_cut, change.new_tables), _KEPT_HISTORY}):
+            back = {
+                name
+                for of, names in (*change.keys.items(), *change.new_columns.items())
+                for name in names
+                if _cut(of) == table
+            }
+            back |= {column for of, column, *_ in lossy if _cut(of) == table}
+            if set(kept[table]) - back:
+                raise Refused(
+                    f"{table} was made again since, and the attic {self.attic} keeps what it held before.",
+                    "take it away again and repeat the abort, or `rollback resume` and copy the rows by hand",
+                )
 
     def _no_number_twice(self, name: str, value: int | None) -> None:
         """A sequence that was made anew goes on from where the old one stood."""
@@ -247,6 +279,11 @@ class Live:
             if self.session.broken or self.session.closed:
                 raise Failed(f"The connection was lost: {said}.", "`rollback resume` looks what stands") from error
             raise Refused(f"PostgreSQL refuses it: {said}.", "all is as it was") from error
+
+
+def _cut(name: str) -> str:
+    """As PostgreSQL names a table after it, whose name it cuts."""
+    return name.encode()[:_LONGEST].decode("utf-8", "ignore")
 
 
 def _plain(name: str) -> str:
