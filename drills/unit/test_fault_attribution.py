@@ -151,6 +151,15 @@ def test_damage_is_heard_by_whoever_follows_a_job() -> None:
     assert not fault.explains(asked(**heard, reason="closed with 1012 before the job ended: service restart"))
 
 
+def test_whoever_waits_while_postgresql_is_killed_waits_for_the_blow() -> None:
+    """It was the drill's own hand, whatever the rollback is at; whoever asks long afterwards is none of it."""
+    fault = cleaned_up()
+    fault._away.append((20, 22))  # noqa: SLF001 -- killed without a database
+    waited: dict[str, Any] = {"status": 503, "reason": "the database is not available", "path": "write"}
+    assert fault.owns(asked(**waited, sent=19.9, done=22.0))
+    assert not fault.owns(asked(**waited, sent=22.1, done=24.2))
+
+
 def test_reads_are_as_fast_as_their_quicker_quarter() -> None:
     """A neighbour on the machine slows some answers, a defect all of them; too few say nothing."""
     took = [0.01, 0.01, 0.5, 0.5, 0.5]
