@@ -262,7 +262,16 @@ def test_postgresql_killed_in_the_restore(drill: Bench) -> None:
 @pytest.mark.parametrize(
     ("step", "then"),
     [
-        pytest.param(step, then, id=f"{name}-{then}", marks=pytest.mark.drill(id=f"database-killed-{name}", **FACTS))
+        pytest.param(
+            step,
+            then,
+            id=f"{name}-{then}",
+            marks=[
+                pytest.mark.drill(id=f"database-killed-{name}", **FACTS),
+                # writes are stopped there as they are when the swap is killed, which is the harder one
+                *([pytest.mark.exhaustive] if name == "listing" else []),
+            ],
+        )
         for name, step, then in KILLS
     ],
 )
