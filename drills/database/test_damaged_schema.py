@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
 from fixtures.case import finding
 from fixtures.checks.residue import Allowed
 from fixtures.faults.candidates import GOOD
-from fixtures.faults.database import half_applied, used_is_gone
+from fixtures.faults.database import KEPT, DamagedDatabase, half_applied, used_is_gone
 from fixtures.history import PATHS
 from fixtures.operators import served_meanwhile
 from fixtures.scenario import Scenario, carried_out
@@ -17,7 +18,6 @@ from fixtures.scenario import Scenario, carried_out
 if TYPE_CHECKING:
     from fixtures.bench import Bench
     from fixtures.case import Case
-    from fixtures.faults.database import DamagedDatabase
     from fixtures.verdict import Finding
 
 pytestmark = [pytest.mark.engine, pytest.mark.monthly, pytest.mark.database]
@@ -27,8 +27,10 @@ SECTION = "Database Rollback / Rollback Database Schema Only"
 OBJECTIVE = 900
 FACTS = {"section": SECTION, "procedure": "schema", "severity": "critical", "objective": OBJECTIVE}
 RESIDUE = (Allowed("rows *", "users went on working", expected=False),)
-#: Jobs of before whose column was dropped: their values are the backup's again.
-ATTEMPTS = "SELECT count(*) FROM segmentation_queue WHERE attempts > 0"
+#: What of the noted can be there: users go on deleting.
+THERE = """
+    SELECT p.id::text || ' ' || u.id::text FROM projects p, users u UNION ALL
+    SELECT id::text FROM segmentation_queue"""
 TYPE = "SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'images'::regclass AND attname = %s"
 
 
@@ -48,10 +50,20 @@ def put_back(fault: DamagedDatabase, target: str, **more: object) -> Scenario:
 
 def values_are_back(case: Case) -> list[Finding]:
     """What the dropped column held is there again, and the type is as wide as before."""
-    attempts = case.stack.sql(ATTEMPTS)
+    fault = case.scenario.fault
+    assert isinstance(fault, DamagedDatabase)
+    with psycopg.connect(case.stack.dsn) as session:
+        now = {str(name): value for name, value in session.execute(KEPT).fetchall()}
+        there = {str(name) for (name,) in session.execute(THERE).fetchall()}
+    wanted = {str(name): value for name, value in fault.noted if name in there}
+    shares = sum(" " in name for name in wanted)
+    wrong = [name for name, value in wanted.items() if now.get(name) != value]
     wide = case.stack.sql(TYPE.replace("%s", "'size_bytes'"))
     return [
-        finding("values of the dropped column", attempts > 0, f"{attempts} jobs know how often they were tried"),
+        finding("there was something to lose", 0 < shares < len(wanted), f"{shares} shares of {len(wanted)} noted"),
+        finding(
+            "values of the backup", not wrong, f"{len(wrong)} of {len(wanted)} are not what they were: {wrong[:3]}"
+        ),
         finding("type", wide == "bigint", f"images.size_bytes is {wide}"),
     ]
 
