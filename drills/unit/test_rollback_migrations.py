@@ -163,7 +163,7 @@ class SomebodyElsesRun:
 
 def a_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Step:
     """The step that takes 013 back, of a run that was overtaken."""
-    monkeypatch.setattr(procedure, "_session", lambda _: nullcontext(SomebodyElsesRun()))
+    monkeypatch.setattr("rollback.database.server.session_of", lambda _: nullcontext(SomebodyElsesRun()))
     monkeypatch.setattr(procedure, "alone", lambda *_: None)
     table = SimpleNamespace(history="schema_migrations")
     tables = SimpleNamespace(database=table, migrations=SimpleNamespace(lock_key=None))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rollback.deployment import Deployment
     from rollback.engine import Engine, Result
 
-__all__ = ["WORK", "Connection", "Server", "of_container", "of_deployment", "run_alone"]
+__all__ = ["WORK", "Connection", "Server", "of_container", "of_deployment", "run_alone", "session_of"]
 
 #: Where a program finds the folder that it was given.
 WORK = "/exchange"
@@ -171,6 +171,20 @@ def of_deployment(deployment: Deployment) -> Iterator[Server]:
     password = str((service.get("environment") or {}).get("POSTGRES_PASSWORD") or "")
     with of_container(deployment.engine, running[0].id, user=table.user, password=password) as server:
         yield server
+
+
+@contextmanager
+def session_of(deployment: Deployment) -> Iterator[Connection]:
+    """A session of one's own on the live database, in autocommit.
+
+    Raises:
+        Failed: it does not run, or cannot be reached.
+    """
+    with (
+        of_deployment(deployment) as one,
+        one.connect(deployment.settings.database.name, autocommit=True) as session,
+    ):
+        yield session
 
 
 def _line(error: Exception) -> str:

@@ -120,7 +120,7 @@ def _expected(deployment: Deployment, there: list[Migration], chosen: list[Migra
 def _held(deployment: Deployment, made: dict[str, Made]) -> list[str]:
     """Who is in the way now, for the plan; whether they still are is for the locks to say."""
     tables = {table for one in made.values() for table in (*one.touched(), *one.tables())}
-    with _session(deployment) as session:
+    with server.session_of(deployment) as session:
         return [str(one) for one in holders.of_tables(session, tables)]
 
 
@@ -138,7 +138,7 @@ def survey_forward(deployment: Deployment, version: str, run: str) -> dict[str, 
     if [one.version for one in following] != [version]:
         known = following[0].version if following else "none"
         raise Refused(f"Migration {version} is not the next one; the next one is {known}.", "name that")
-    with _session(deployment) as session:
+    with server.session_of(deployment) as session:
         if attic.kept(session, version) is None:
             raise Refused(f"Nothing is kept of migration {version}.", "apply it by deploying its release")
     made = _expected(deployment, [*there, *following], following)
@@ -154,15 +154,6 @@ def plan_forward(deployment: Deployment, facts: dict[str, Any]) -> Plan:
 
 def _as_json(made: dict[str, Made]) -> dict[str, Any]:
     return {name: [one.__dict__ for one in some.differences] for name, some in made.items()}
-
-
-@contextmanager
-def _session(deployment: Deployment) -> Iterator[Connection]:
-    with (
-        server.of_deployment(deployment) as live,
-        live.connect(deployment.settings.database.name, autocommit=True) as session,
-    ):
-        yield session
 
 
 def plan(deployment: Deployment, facts: dict[str, Any]) -> Plan:
@@ -254,7 +245,7 @@ class _Procedure:
 
     def _undo(self, one: Migration) -> None:
         """Only what this run has committed has to come back: a transaction that was cut off has left nothing."""
-        with _session(self.deployment) as session:
+        with server.session_of(self.deployment) as session:
             committed = self._work(session).has_taken_back(one)
         if committed:
             self._forward(one)
@@ -265,7 +256,7 @@ class _Procedure:
 
     @contextmanager
     def _taking_back(self) -> Iterator[TakeBack]:
-        with _session(self.deployment) as session:
+        with server.session_of(self.deployment) as session:
             session.execute("SELECT set_config('application_name', %s, false)", (f"rollback migration, {lock.who()}",))
             key = self.deployment.settings.migrations.lock_key
             for one in (ADVISORY, *([key] if key is not None else [])):

@@ -6,7 +6,6 @@ row that differs gets its decision, and only those of the plan are written, in o
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +60,7 @@ def survey(deployment: Deployment, order: Order, run: str) -> dict[str, Any]:
         Refused: see `Desk.restored` and `Comparison.found`.
         NothingToDo: no row is to be repaired or brought back.
     """
-    with restored(deployment, order.backup) as (then, manifest), _live(deployment) as live:
+    with restored(deployment, order.backup) as (then, manifest), server.session_of(deployment) as live:
         found = _compared(live, then, manifest, order)
     if order.listed is not None:
         found.listed(order.listed)
@@ -103,15 +102,6 @@ def _compared(
         found = Comparison(live, before, wanted).found()
         use(before, found)
     return found
-
-
-@contextmanager
-def _live(deployment: Deployment) -> Iterator[Connection]:
-    with (
-        server.of_deployment(deployment) as one,
-        one.connect(deployment.settings.database.name, autocommit=True) as session,
-    ):
-        yield session
 
 
 def plan(deployment: Deployment, facts: dict[str, Any]) -> Plan:
@@ -187,7 +177,7 @@ class _Procedure:
         )
 
     def _reading(self, *states: str) -> Reading:
-        with _live(self.deployment) as session:
+        with server.session_of(self.deployment) as session:
             one = Repair(session, self.facts["run"])
             state, counts = one.state(), one.counts()
         rows = "; ".join(f"{table}: {some[0]} repaired, {some[1]} brought back" for table, some in counts.items())
@@ -198,7 +188,7 @@ class _Procedure:
 
     def _lay_beside(self) -> None:
         order = Order(self.facts["table"], self.facts["backup"], self.facts["where"], self.facts["overwrite"])
-        with restored(self.deployment, order.backup) as (then, manifest), _live(self.deployment) as live:
+        with restored(self.deployment, order.backup) as (then, manifest), server.session_of(self.deployment) as live:
             _compared(live, then, manifest, order, lambda before, found: self._stage(live, before, found))
 
     def _stage(self, live: Connection, before: Connection, found: Found) -> None:
@@ -215,15 +205,15 @@ class _Procedure:
         Repair(live, self.facts["run"]).stage(before, found)
 
     def _drop(self) -> None:
-        with _live(self.deployment) as session:
+        with server.session_of(self.deployment) as session:
             Repair(session, self.facts["run"]).drop()
 
     def _repair(self) -> None:
-        with _live(self.deployment) as session:
+        with server.session_of(self.deployment) as session:
             Repair(session, self.facts["run"]).act()
 
     def _undo(self) -> None:
-        with _live(self.deployment) as session:
+        with server.session_of(self.deployment) as session:
             Repair(session, self.facts["run"]).undo()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +12,6 @@ from rollback.outcome import NothingToDo, Refused
 from rollback.plan import Plan, Reading, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from rollback.database.server import Connection
     from rollback.deployment import Deployment
 
 __all__ = ["NAME", "drop", "listed", "plan", "survey"]
@@ -25,7 +21,7 @@ NAME = "rows undo"
 
 def listed(deployment: Deployment) -> list[dict[str, Any]]:
     """Every repair of which rows are kept, oldest first: its run, whether it stands, its rows by table."""
-    with _live(deployment) as session:
+    with server.session_of(deployment) as session:
         repairs = [Repair(session, run) for run in kept(session)]
         return [
             {
@@ -66,7 +62,7 @@ def drop(deployment: Deployment, repair: str) -> None:
     Raises:
         Refused: nothing is kept of it.
     """
-    with _live(deployment) as session:
+    with server.session_of(deployment) as session:
         if repair not in kept(session):
             raise Refused(f"Of a repair {repair} nothing is kept.", "`rollback rows kept` lists them")
         Repair(session, repair).forget()
@@ -75,15 +71,6 @@ def drop(deployment: Deployment, repair: str) -> None:
 def plan(deployment: Deployment, facts: dict[str, Any]) -> Plan:
     """The plan for what `survey` found."""
     return _Procedure(deployment, facts).plan()
-
-
-@contextmanager
-def _live(deployment: Deployment) -> Iterator[Connection]:
-    with (
-        server.of_deployment(deployment) as one,
-        one.connect(deployment.settings.database.name, autocommit=True) as session,
-    ):
-        yield session
 
 
 @dataclass(frozen=True)
@@ -116,15 +103,15 @@ class _Procedure:
         )
 
     def _reading(self) -> Reading:
-        with _live(self.deployment) as session:
+        with server.session_of(self.deployment) as session:
             state = Repair(session, self.facts["repair"]).state()
         told = {REPAIRED: "the repair stands", STAGED: "as before the repair"}
         return Reading(state == STAGED, told.get(state, "nothing is kept"))
 
     def _undo(self) -> None:
-        with _live(self.deployment) as session:
+        with server.session_of(self.deployment) as session:
             Repair(session, self.facts["repair"]).undo()
 
     def _redo(self) -> None:
-        with _live(self.deployment) as session:
+        with server.session_of(self.deployment) as session:
             Repair(session, self.facts["repair"]).act()
