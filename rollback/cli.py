@@ -15,6 +15,7 @@ from rollback import __version__, lock
 from rollback.commandline.backup import app as backups
 from rollback.commandline.configuration import nginx
 from rollback.commandline.database import databases
+from rollback.commandline.documents import notify, write_postmortem
 from rollback.commandline.migration import migrations
 from rollback.commandline.options import HERE, AsJson, Directory, PlanOnly, Yes, carry_out, report
 from rollback.commandline.rows import rows
@@ -30,6 +31,8 @@ from rollback.release import Shelf
 
 if TYPE_CHECKING:
     from types import FrameType
+
+    from rollback.journal import Entry
 
 __all__ = ["app", "main"]
 
@@ -52,6 +55,8 @@ app.add_typer(databases, name="database")
 app.add_typer(rows, name="rows")
 app.command()(nginx)
 app.command()(schema)
+app.command()(notify)
+app.command("postmortem")(write_postmortem)
 
 
 @app.command()
@@ -120,11 +125,22 @@ def verify(
 
 
 @app.command()
-def history(*, as_json: AsJson = False, directory: Directory = HERE) -> None:
+def history(
+    *,
+    only_verify: Annotated[bool, typer.Option("--verify", help="Say only whether the journal is whole.")] = False,
+    anchor: Annotated[
+        str | None, typer.Option(help="Hash from a post-mortem: is the journal still what it was written from?")
+    ] = None,
+    as_json: AsJson = False,
+    directory: Directory = HERE,
+) -> None:
     """What was done to this deployment, from the journal; a journal that was tampered with is an error."""
     deployment, speaker = Deployment.load(directory), Speaker(as_json)
     journal = Operations(deployment, speaker).journal
     entries = journal.entries()
+    if only_verify or anchor:
+        _whole(speaker, entries, anchor)
+        return
     for one in entries:
         what = one.data.get("step") or one.data.get("summary") or one.data.get("version") or ""
         seen = one.data.get("seen") or one.data.get("reason") or one.data.get("outcome") or ""
@@ -134,6 +150,23 @@ def history(*, as_json: AsJson = False, directory: Directory = HERE) -> None:
     elif not entries:
         speaker.say("nothing yet")
     speaker.document(entries=[one.__dict__ for one in entries])
+
+
+def _whole(speaker: Speaker, entries: list[Entry], anchor: str | None) -> None:
+    """Tell that every line matches the chain, which reading them has shown, and that it holds the anchor.
+
+    Raises:
+        Failed: no entry has the anchor's hash: the whole journal was written anew.
+    """
+    hashes = [one.digest() for one in entries]
+    if anchor and anchor not in hashes:
+        raise Failed(
+            f"No entry of the journal has the hash {anchor}: it is not the journal which that was taken from.",
+            "keep both as evidence, and find out who wrote to it",
+        )
+    head = hashes[-1] if hashes else "none"
+    speaker.say(f"whole: {len(entries)} entries, the last one has the hash {head}")
+    speaker.document(entries=len(entries), head=head, anchor=anchor)
 
 
 @releases.command("record")

@@ -19,7 +19,7 @@ from rollback.outcome import Refused
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["handles", "held", "who"]
+__all__ = ["boot", "handles", "held", "who"]
 
 #: How long to wait for what a killed command has started, in seconds: a `docker compose up` that still works.
 ORPHAN_SECONDS = 180.0
@@ -42,7 +42,7 @@ def _holder(what: str) -> dict[str, str | int]:
         "what": what,
         "since": datetime.now(UTC).isoformat(timespec="seconds"),
         "pid": os.getpid(),
-        "boot": _boot(),
+        "boot": boot(),
     }
 
 
@@ -51,9 +51,10 @@ def who() -> str:
     return f"{_user()}@{socket.gethostname()}"
 
 
-def _boot() -> str:
-    boot = Path("/proc/sys/kernel/random/boot_id")
-    return boot.read_text(encoding="ascii").strip() if boot.exists() else ""
+def boot() -> str:
+    """Id of this boot of the host, "" where it has none: monotonic clocks compare within one alone."""
+    path = Path("/proc/sys/kernel/random/boot_id")
+    return path.read_text(encoding="ascii").strip() if path.exists() else ""
 
 
 def _user() -> str:
@@ -128,7 +129,7 @@ def _read(handle: int) -> dict[str, Any]:
 def _lives(holder: dict[str, Any]) -> bool:
     """Whether the process that took the lock is still there; one that cannot be told is."""
     pid = holder.get("pid")
-    if not isinstance(pid, int) or pid <= 0 or holder.get("boot") != _boot():
+    if not isinstance(pid, int) or pid <= 0 or holder.get("boot") != boot():
         return True
     try:
         os.kill(pid, 0)

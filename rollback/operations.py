@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rollback import lock
+from rollback import lock, typed
+from rollback.documents.notification import END, PROGRESS, START
+from rollback.documents.telling import Telling
 from rollback.journal import Journal
 from rollback.outcome import Exit, Failed, NothingToDo, Refused
 from rollback.parts.edge import Edge
@@ -18,9 +20,11 @@ from rollback.secrets import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from rollback.deployment import Deployment
+    from rollback.documents.telling import Screen
     from rollback.plan import Plan
     from rollback.runner import View
 
@@ -52,7 +56,7 @@ class Operations:
     """The mutating commands of one deployment."""
 
     deployment: Deployment
-    view: View
+    view: Screen
 
     @property
     def journal(self) -> Journal:
@@ -96,8 +100,8 @@ class Operations:
             plan = self._planned_or_noted(survey, procedure)
             if confirm(plan) and _lasting(self._planned_or_noted(survey, procedure)) != _lasting(plan):
                 raise Refused("The deployment changed while the question was open.", "repeat it and read the new plan")
-            with _left_open():
-                self._runner().run(plan)
+            with _left_open(), self._told(plan, START, PROGRESS, END) as view:
+                self._runner(view).run(plan)
             return plan
 
     def _planned_or_noted(self, survey: Callable[[str], dict[str, Any]], procedure: str) -> Plan:
@@ -119,7 +123,8 @@ class Operations:
             plan = self.open_plan()
             confirm(plan)
             Edge(self.deployment).end_closing()
-            self._runner().resume(plan)
+            with self._told(plan, PROGRESS, END) as view:
+                self._runner(view).resume(plan)
             return plan
 
     def abort(self, confirm: Callable[[Plan], bool]) -> Plan:
@@ -128,7 +133,8 @@ class Operations:
             plan = self.open_plan()
             confirm(plan)
             Edge(self.deployment).end_closing()
-            self._runner().abort(plan)
+            with self._told(plan, END) as view:
+                self._runner(view).abort(plan)
             return plan
 
     @contextmanager
@@ -143,8 +149,11 @@ class Operations:
         plan = self.open_plan()
         return replace(plan, steps=tuple(reversed(self._runner().begun(plan))))
 
-    def _runner(self) -> Runner:
-        return Runner(self.journal, self.view, self.redactor())
+    def _told(self, plan: Plan, *stages: str) -> AbstractContextManager[Telling]:
+        return Telling(self.deployment, self.journal, self.view, plan.run, set(stages)).whole()
+
+    def _runner(self, view: View | None = None) -> Runner:
+        return Runner(self.journal, view or self.view, self.redactor(), typed.now())
 
     def no_open_run(self) -> None:
         """Say that no run is open: what it has kept is needed to take it back.

@@ -6,17 +6,22 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 __all__ = ["Plan", "Reading", "Step"]
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A postcondition as read from the system: does it hold, and what was seen."""
+    """A postcondition as read from the system: does it hold, and what was seen.
+
+    Attributes:
+        figures: what was measured, by name, for the documents: `rows_lost` above all.
+    """
 
     holds: bool
     seen: str
+    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

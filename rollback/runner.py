@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rollback import progress
+from rollback import lock, progress
 from rollback.outcome import Exit, Failed, Refused, Stop
 from rollback.plan import Reading
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from rollback.journal import Journal
     from rollback.plan import Plan, Step
+    from rollback.typed import Typed
 
 __all__ = ["CHOICE", "Runner", "View", "reading"]
 
@@ -48,12 +49,22 @@ class Runner:
 
     Attributes:
         redact: applied to every sentence that goes into the journal.
+        typed: what the operator typed, for the documents; None where nobody typed anything.
     """
 
     journal: Journal
     view: View
     redact: Callable[[str], str]
+    typed: Typed | None = None
     _unwritten: list[str] = field(default_factory=list, init=False, repr=False)
+
+    def _by(self) -> dict[str, str | float]:
+        """Who typed what, and how long ago, for the documents."""
+        if self.typed is None:
+            return {}
+        ago = round(time.monotonic() - self.typed.at, 3)
+        who, command = lock.who(), self.redact(self.typed.command)
+        return {"who": who, "command": command, "typed_s_ago": ago, "boot": lock.boot()}
 
     def run(self, plan: Plan) -> None:
         """Carry out a new plan to its end.
@@ -64,15 +75,20 @@ class Runner:
             Refused: the journal cannot be written; nothing was begun.
         """
         facts = {"procedure": plan.procedure, "arguments": plan.arguments, "summary": plan.summary}
+        told = {
+            "notes": [self.redact(one) for one in plan.notes],
+            "steps": [step.name for step in plan.steps],
+            "moves": [step.name for step in plan.steps if step.moves_users],
+        }
         try:
-            self.journal.append(plan.run, "begin", **facts)
+            self.journal.append(plan.run, "begin", **facts, **told, **self._by())
         except Failed as stop:
             raise Refused(stop.found, stop.next_step) from stop
         self._forward(plan)
 
     def resume(self, plan: Plan) -> None:
         """Go on with a plan that was interrupted; steps whose postcondition holds are not repeated."""
-        self.journal.append(plan.run, "resume")
+        self.journal.append(plan.run, "resume", **self._by())
         self._forward(plan)
 
     def abort(self, plan: Plan) -> None:
@@ -81,7 +97,7 @@ class Runner:
         Raises:
             Failed: exit NOT_PUT_BACK when a step cannot be taken back; the run stays open.
         """
-        self.journal.append(plan.run, "abort")
+        self.journal.append(plan.run, "abort", **self._by())
         self._back(plan)
         self.journal.append(plan.run, "end", outcome="aborted")
 
@@ -93,7 +109,7 @@ class Runner:
             except (Exception, KeyboardInterrupt) as cause:  # noqa: BLE001 -- whatever broke, users come first
                 if not (step.advisory and isinstance(cause, Stop)):
                     self._failed(plan, step, cause)
-                self._note(plan.run, step, "missed", started, str(cause))
+                self._note(plan.run, step, "missed", started, Reading(holds=False, seen=str(cause)))
         self.journal.append(plan.run, "end", outcome="done")
 
     def _step(self, run: str, step: Step) -> None:
@@ -101,7 +117,7 @@ class Runner:
         started = time.monotonic()
         now = reading(step)
         if now.holds:
-            self._note(run, step, "skipped", started, now.seen)
+            self._note(run, step, "skipped", started, now)
             return
         self.journal.append(run, "intent", step=step.name)
         with progress.shown_to(self.view.working):
@@ -109,11 +125,12 @@ class Runner:
         now = step.read()
         if not now.holds:
             raise Failed(f"`{step.name}` was carried out and is not so: {now.seen}.")
-        self._note(run, step, "done", started, now.seen)
+        self._note(run, step, "done", started, now)
 
-    def _note(self, run: str, step: Step, event: str, started: float, seen: str) -> None:
-        seconds, seen = round(time.monotonic() - started, 3), self.redact(seen)
-        self.journal.append(run, event, step=step.name, seconds=seconds, seen=seen)
+    def _note(self, run: str, step: Step, event: str, started: float, now: Reading) -> None:
+        seconds, seen = round(time.monotonic() - started, 3), self.redact(now.seen)
+        figures = {"figures": dict(now.figures)} if now.figures else {}
+        self.journal.append(run, event, step=step.name, seconds=seconds, seen=seen, **figures)
         self.view.ended(step, event, seconds, seen)
 
     def _failed(self, plan: Plan, step: Step, cause: BaseException) -> None:

@@ -172,6 +172,22 @@ class TimingTable(_Table):
     stop: int = Field(default=30, ge=1, le=3600)
 
 
+class NotifyTable(_Table):
+    """[notify]: who is told of a rollback.
+
+    Attributes:
+        targets_file: apprise's text format, a URL a line, 0600; without it nobody is told by itself.
+        seconds: how long the end of a command waits for messages on their way.
+        minor: names of [contacts] that a message of this severity gives; empty for all.
+    """
+
+    targets_file: str | None = None
+    seconds: float = Field(default=10.0, ge=0, le=300)
+    minor: list[str] = []
+    major: list[str] = []
+    critical: list[str] = []
+
+
 class Settings(_Table):
     """The whole of rollback.toml."""
 
@@ -186,6 +202,7 @@ class Settings(_Table):
     objectives: ObjectivesTable = ObjectivesTable()
     timing: TimingTable = TimingTable()
     contacts: dict[str, str] = {}
+    notify: NotifyTable = NotifyTable()
 
 
 def load(root: Path) -> Settings:
@@ -210,7 +227,18 @@ def load(root: Path) -> Settings:
     except ValidationError as error:
         raise UsageError(f"{path}: {_sentence(error.errors()[0])}", "mend that key") from None
     _check_paths(path, root, settings)
+    _check_contacts(path, settings)
     return settings
+
+
+def _check_contacts(path: Path, settings: Settings) -> None:
+    table = settings.notify
+    for name in (*table.minor, *table.major, *table.critical):
+        if name not in settings.contacts:
+            known = ", ".join(settings.contacts) or "none"
+            raise UsageError(
+                f"{path}: [notify] names the contact `{name}`; there are: {known}.", "add it to [contacts]"
+            )
 
 
 def _sentence(error: ErrorDetails) -> str:

@@ -122,7 +122,8 @@ def test_each_step_is_intended_before_it_is_done(world: World) -> None:
     assert world.events() == ["begin", "intent a", "done a", "intent b", "done b", "end"]
     assert world.screen.shown == [("started", "a"), ("done", "a"), ("started", "b"), ("done", "b")]
     begin, *_, end = world.journal.entries()
-    assert begin.data == {"procedure": "application", "arguments": {"version": "v1"}, "summary": "from v2 to v1"}
+    facts = {"procedure": "application", "arguments": {"version": "v1"}, "summary": "from v2 to v1"}
+    assert begin.data == {**facts, "notes": [], "steps": ["a", "b"], "moves": []}
     assert (end.data, world.journal.unfinished()) == ({"outcome": "done"}, None)
 
 

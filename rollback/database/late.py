@@ -12,12 +12,12 @@ from psycopg import sql
 from rollback.database import contents
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from rollback.database.server import Connection
 
-__all__ = ["Late", "differing", "late_writes"]
+__all__ = ["Late", "differing", "figures", "late_writes"]
 
 _KEY = """
     SELECT a.attname::text FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey)
@@ -59,6 +59,17 @@ class Late:
         return (
             f"{self.table}: {self.new} new rows lost, {self.changed} as before, {self.deleted} deleted ones back{how}"
         )
+
+
+def figures(late: Sequence[Late]) -> dict[str, float]:
+    """What going back means altogether, in rows; a table that cannot be read counts as one that nobody knows."""
+    sums = {
+        "rows_lost": sum(one.new for one in late),
+        "rows_as_before": sum(one.changed for one in late),
+        "rows_back": sum(one.deleted for one in late),
+    }
+    unknown = sum(bool(one.unreadable) for one in late)
+    return {**sums, "tables_unknown": unknown} if unknown else {**sums}
 
 
 def late_writes(live: Connection, restored: Connection, listed: Path) -> list[Late]:

@@ -16,7 +16,7 @@ from rollback import progress
 from rollback.database import server
 from rollback.database.backup.desk import Desk
 from rollback.database.beside import Beside, Overtaken, kept_name
-from rollback.database.late import late_writes
+from rollback.database.late import figures, late_writes
 from rollback.documents.preflight import Preflight
 from rollback.documents.verification import verify
 from rollback.engine import wait_until
@@ -168,7 +168,9 @@ class _Procedure:
                 return Reading(holds=True, seen="told before the swap")
             told = self._told()
             holds = told is not None and told["written"] == one.written()
-        return Reading(holds, "; ".join(told["late"]) or "nothing" if told else "not listed")
+        if told is None:
+            return Reading(holds=False, seen="not listed")
+        return Reading(holds, "; ".join(told["late"]) or "nothing", told.get("figures", {}))
 
     def _told(self) -> dict[str, Any] | None:
         path = self._folder / _SUMMARY
@@ -185,7 +187,7 @@ class _Procedure:
         written = one.written()
         with one.server.connect(one.live) as live, one.server.connect(one.name) as restored:
             late = late_writes(live, restored, self._folder / _ROWS)
-        summary = {"written": written, "late": [str(some) for some in late]}
+        summary = {"written": written, "late": [str(one) for one in late], "figures": figures(late)}
         files.write(self._folder / _SUMMARY, json.dumps(summary, ensure_ascii=False) + "\n", mode=0o600)
 
     def _let_write(self) -> None:

@@ -1,0 +1,86 @@
+"""What users met meanwhile, counted from the edge's own log."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rollback import commands
+from rollback.outcome import Failed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rollback.deployment import Deployment
+
+__all__ = ["LOOK_BACK", "Count", "counted", "measure"]
+
+#: How far before the command its log is read: what made the operator type it has to be in it.
+LOOK_BACK = timedelta(minutes=30)
+
+#: JSON (`"status":502`), or nginx's `combined` format (`"GET / HTTP/1.1" 502 157`).
+_STATUS = re.compile(r'"status":\s*"?(\d{3})\b|" (\d{3}) (?:\d+|-)')
+#: Answers that are the server's fault; 499 is a client that did not wait.
+_FAILED = range(500, 600)
+_STAMP = len("2024-01-19T14:20:00")
+
+
+@dataclass(frozen=True)
+class Count:
+    """Requests of a log.
+
+    Attributes:
+        since: time of the first one, UTC; empty where there is none.
+        first: of the first one that failed; empty where none did.
+    """
+
+    requests: int = 0
+    failed: int = 0
+    since: str = ""
+    until: str = ""
+    first: str = ""
+    last: str = ""
+
+
+def counted(lines: Iterable[str]) -> Count:
+    """Count the requests of a log with the engine's time stamps; what is no request (a notice, an error) is none."""
+    requests, bad, since, until, first, last = 0, 0, "", "", "", ""
+    for line in lines:
+        found = _STATUS.search(line)
+        if not found:
+            continue
+        at = line[:_STAMP]
+        requests, since, until = requests + 1, since or at, at
+        if int(found[1] or found[2]) in _FAILED:
+            bad, first, last = bad + 1, first or at, at
+    return Count(requests, bad, since, until, first, last)
+
+
+def measure(deployment: Deployment, began: datetime) -> dict[str, Any]:
+    """Count from half an hour before the beginning until now; where it cannot be read, the reason.
+
+    The log of a container that was replaced meanwhile is gone with it: `since` says how far back this one goes.
+    """
+    service = deployment.settings.edge.service
+    since = (began - LOOK_BACK).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    try:
+        there = deployment.serving(service)
+        if not there:
+            return {"reason": f"the edge service {service} has no container"}
+        return _count(deployment, there[0].name, since).__dict__
+    except (Failed, OSError) as error:
+        return {"reason": f"the edge's log cannot be read: {error}"}
+
+
+def _count(deployment: Deployment, container: str, since: str) -> Count:
+    with tempfile.TemporaryDirectory(prefix="rollback-") as folder:
+        path = Path(folder) / "edge.log"
+        result = deployment.engine.save(commands.logs(container, since=since), path, both=True, seconds=60)
+        if result.code != 0:
+            raise Failed(f"`docker logs` ended with {result.code}.")
+        with path.open(encoding="utf-8", errors="replace") as lines:
+            return counted(lines)
