@@ -232,3 +232,34 @@ def test_an_interrupted_write_leaves_the_old_file_whole(
     assert path.read_text() == "old"
     files.write(path, "new")
     assert tree(tmp_path).keys() == {"upstream.conf"}
+
+
+def test_links_as_certbot_makes_them_are_put_back_as_links(tmp_path: Path) -> None:
+    """live/ leads to archive/: a renewal needs it so; a link to elsewhere is kept as what is behind it."""
+    root, store = tmp_path / "there", tmp_path / "store"
+    (root / "conf/archive/x").mkdir(parents=True)
+    (root / "conf/live/x").mkdir(parents=True)
+    (root / "conf/archive/x/cert1.pem").write_text("one", encoding="utf-8")
+    (root / "conf/live/x/cert.pem").symlink_to("../../archive/x/cert1.pem")
+    (root / "conf/live/latest").symlink_to("x")
+    (root / "conf/gone.pem").symlink_to("nowhere.pem")
+    (tmp_path / "elsewhere.pem").write_text("outside", encoding="utf-8")
+    (root / "conf/out.pem").symlink_to(tmp_path / "elsewhere.pem")
+    records = files.capture(root, ["conf"], store)
+    files.verify_store(records, store)
+    links = {one.path: one.link for one in records if one.link}
+    assert links == {
+        "conf/gone.pem": "nowhere.pem",
+        "conf/live/latest": "x",
+        "conf/live/x/cert.pem": "../../archive/x/cert1.pem",
+    }
+    again = tmp_path / "again"
+    (again / "conf/live/x").mkdir(parents=True)
+    (again / "conf/live/x/cert.pem").write_text("a file in its place", encoding="utf-8")
+    assert "conf/live/x/cert.pem" in files.differing(again, records)
+    files.restore(again, records, store)
+    assert files.differing(again, records) == []
+    assert (again / "conf/live/x/cert.pem").is_symlink()
+    assert (again / "conf/live/latest/cert.pem").read_text(encoding="utf-8") == "one"
+    assert (again / "conf/out.pem").read_text(encoding="utf-8") == "outside"
+    assert not (again / "conf/out.pem").is_symlink()

@@ -6,26 +6,32 @@ import hashlib
 import os
 import shutil
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rollback.outcome import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+    from collections.abc import Collection, Iterable
 
 __all__ = ["FileRecord", "capture", "differing", "restore", "sha256", "verify_store"]
 
 
 @dataclass(frozen=True)
 class FileRecord:
-    """One recorded file: path in the checkout, content hash, permission bits and owner."""
+    """One recorded file: path in the checkout, content hash, permission bits and owner.
+
+    Attributes:
+        link: where it leads to, if it is a symbolic link to something that is recorded as well, as certbot's are; its
+            hash is that of this text. A link to elsewhere is recorded as the content that is behind it.
+    """
 
     path: str
     sha256: str
     mode: int
     uid: int
     gid: int
+    link: str | None = None
 
     def as_json(self) -> dict[str, str | int]:
         """For the manifest."""
@@ -44,7 +50,7 @@ def listed(root: Path, names: Iterable[str]) -> list[str]:
     for name in names:
         path = root / name
         inside = path.rglob("*") if path.is_dir() else [path]
-        found |= {str(one.relative_to(root)) for one in inside if one.is_file()}
+        found |= {str(one.relative_to(root)) for one in inside if one.is_file() or one.is_symlink()}
     return sorted(found)
 
 
@@ -53,15 +59,39 @@ def _record(root: Path, name: str) -> FileRecord:
     return FileRecord(name, sha256(root / name), stat.st_mode & 0o7777, stat.st_uid, stat.st_gid)
 
 
+def _record_link(root: Path, name: str) -> FileRecord:
+    stat, link = (root / name).lstat(), str((root / name).readlink())
+    return FileRecord(name, _of_text(link), stat.st_mode & 0o7777, stat.st_uid, stat.st_gid, link)
+
+
+def _of_text(text: str) -> str:
+    return hashlib.sha256(os.fsencode(text)).hexdigest()
+
+
+def _is_link(root: Path, name: str, found: Collection[str]) -> bool:
+    """Whether it is kept as a link: what it leads to is among the found, or is not there at all."""
+    path, base = root / name, Path(os.path.realpath(root))
+    if not path.is_symlink():
+        return False
+    there = Path(os.path.realpath(path))
+    if not there.exists():
+        return True
+    target = str(there.relative_to(base)) if there.is_relative_to(base) else ""
+    return bool(target) and any(one == target or one.startswith(f"{target}/") for one in found)
+
+
 def capture(root: Path, names: Iterable[str], store: Path) -> list[FileRecord]:
-    """Copy files into the store, private to the owner, and return their records."""
-    records = []
-    for name in listed(root, names):
-        kept = store / name
-        kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _private(kept)
-        shutil.copyfile(root / name, kept)
-        records.append(_record(root, name))
+    """Copy files into the store, private to the owner, and return their records; see FileRecord for links."""
+    records, found = [], listed(root, names)
+    for name in found:
+        if _is_link(root, name, found):
+            records.append(_record_link(root, name))
+        elif (root / name).is_file():
+            kept = store / name
+            kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _private(kept)
+            shutil.copyfile(root / name, kept)
+            records.append(_record(root, name))
     return records
 
 
@@ -79,22 +109,27 @@ def verify_store(records: Iterable[FileRecord], store: Path) -> None:
     """
     for record in records:
         kept = store / record.path
+        if record.link is not None:
+            continue
         if not kept.is_file() or sha256(kept) != record.sha256:
             what = "changed" if kept.is_file() else "missing"
             raise Refused(f"The recorded copy of {record.path} in {store} is {what}.", "choose another release")
 
 
 def differing(root: Path, records: Iterable[FileRecord]) -> list[str]:
-    """The paths whose content or permission bits in the checkout are not as recorded."""
+    """The paths whose content, permission bits or (for root, who alone can mend it) owner are not as recorded."""
     return [one.path for one in records if not _is_as_recorded(root, one)]
 
 
 def _is_as_recorded(root: Path, record: FileRecord) -> bool:
     path = root / record.path
+    if record.link is not None:
+        return path.is_symlink() and str(path.readlink()) == record.link
     if not path.is_file():
         return False
     now = _record(root, record.path)
-    return (now.sha256, now.mode) == (record.sha256, record.mode)
+    owner = (now.uid, now.gid) == (record.uid, record.gid) or os.geteuid() != 0
+    return owner and (now.sha256, now.mode) == (record.sha256, record.mode)
 
 
 def restore(root: Path, records: Iterable[FileRecord], store: Path) -> None:
@@ -106,6 +141,11 @@ def restore(root: Path, records: Iterable[FileRecord], store: Path) -> None:
 def _restore_one(target: Path, kept: Path, record: FileRecord) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.rollback")
+    if record.link is not None:
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(record.link)
+        temporary.replace(target)
+        return
     _private(temporary)
     shutil.copyfile(kept, temporary)
     temporary.chmod(record.mode)

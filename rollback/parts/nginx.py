@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rollback import commands
 from rollback.database import disposable
 from rollback.database.server import bind
-from rollback.outcome import Refused
+from rollback.outcome import Failed, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from rollback.deployment import Container, Deployment
+    from rollback.deployment import Deployment
 
-__all__ = ["spared", "test"]
+__all__ = ["Places", "dump", "places", "spared", "test"]
 
 
 def spared(deployment: Deployment) -> list[str]:
@@ -26,41 +27,77 @@ def spared(deployment: Deployment) -> list[str]:
     return [edge.upstream_file, *switches]
 
 
-def test(deployment: Deployment, laid_out: Path, names: Collection[str]) -> None:
-    """Have nginx test a tree as the edge would see it: same image, same mounts, same network, no port of the host.
+@dataclass(frozen=True)
+class Places:
+    """Where the edge's container has its files from.
 
-    Args:
-        deployment: whose edge.
-        laid_out: a folder that stands for the checkout; what it does not hold comes from the checkout.
-        names: the files that are put back.
+    Attributes:
+        raw: what `docker inspect` says of it.
+        root: the checkout.
+        inside: by path in the container where in the checkout a mount begins; None for one from elsewhere.
+    """
+
+    raw: Mapping[str, Any]
+    root: Path
+    inside: Mapping[str, Path | None]
+
+    def on_host(self, path: str, laid_out: Path) -> Path:
+        """The file behind a path in the container, in a folder that stands for the checkout.
+
+        Raises:
+            Refused: no mount of the checkout holds it.
+        """
+        for destination, begins in self.inside.items():
+            if begins is not None and Path(path).is_relative_to(destination):
+                here = begins / Path(path).relative_to(destination)
+                # a link counts: what it leads to may be missing
+                staged = laid_out / here
+                return staged if staged.exists() or staged.is_symlink() else self.root / here
+        raise Refused(f"The edge has {path} from elsewhere than the checkout.", "put it under [parts] and mount it")
+
+    def seen(self, names: Collection[str]) -> None:
+        """Say that the edge would see these files.
+
+        Raises:
+            Refused: none of their folders is mounted, or one is mounted as a file, which stays the old one.
+        """
+        for name in names:
+            around = [one for one in self.inside.values() if one is not None and Path(name).is_relative_to(one)]
+            if not around:
+                raise Refused(
+                    f"The edge does not see {name}: no mount of its container holds it.", "recreate the edge by hand"
+                )
+            if any((self.root / one).is_file() for one in around):
+                raise Refused(
+                    f"{name} is mounted as a single file: the edge would go on with the old one.",
+                    "mount its folder instead",
+                )
+
+    def mounts(self, laid_out: Path) -> list[str]:
+        """The mounts of its container with a folder in place of the checkout, in docker's words."""
+        return [self._mount(one, laid_out) for one in self.raw["Mounts"] if one["Type"] != "tmpfs"]
+
+    def _mount(self, one: dict[str, Any], laid_out: Path) -> str:
+        if one["Type"] == "volume":
+            return f"type=volume,source={one['Name']},destination={one['Destination']}"
+        begins = self.inside[one["Destination"]]
+        staged = laid_out / begins if begins is not None else None
+        return bind(staged if staged is not None and staged.exists() else Path(one["Source"]), one["Destination"])
+
+
+def places(deployment: Deployment) -> Places:
+    """The mounts of the edge's container, dead or alive.
 
     Raises:
-        Refused: nginx refuses it, in its own words; the edge has no container to ask how it is run; or it would not
-            see the files: none of their folders is mounted, or one is mounted as a file, which stays the old one.
+        Refused: it has none to ask how it is run.
     """
     service = deployment.settings.edge.service
     there = deployment.serving(service)
     if not there:
         raise Refused(f"The edge service `{service}` has no container.", f"`docker compose up -d {service}`")
-    argv = _argv(deployment, there[0], laid_out, names)
-    result = deployment.engine.run(argv)
-    if result.code != 0:
-        said = [line for line in result.err.splitlines() if "[emerg]" in line or "[alert]" in line]
-        words = "; ".join(said) or result.err.strip()
-        raise Refused(f"nginx refuses these files: {words}.", "choose another release")
-
-
-def _argv(deployment: Deployment, edge: Container, laid_out: Path, names: Collection[str]) -> commands.Argv:
-    raw = json.loads(deployment.engine.ask(commands.inspect("container", [edge.id])))[0]
+    raw = json.loads(deployment.engine.ask(commands.inspect("container", [there[0].id])))[0]
     root = deployment.root.resolve()
-    inside = {one["Destination"]: _inside(one, root) for one in raw["Mounts"]}
-    _seen(inside, root, names)
-    mounts = [_mount(one, laid_out, inside[one["Destination"]]) for one in raw["Mounts"] if one["Type"] != "tmpfs"]
-    network = next(iter(raw["NetworkSettings"]["Networks"]), "none")
-    words, name = deployment.settings.edge.test, disposable.name("nginx-test")
-    return commands.trial(
-        words, image=raw["Image"], name=name, label=disposable.label(), network=network, mounts=mounts
-    )
+    return Places(raw, root, {one["Destination"]: _inside(one, root) for one in raw["Mounts"]})
 
 
 def _inside(one: dict[str, Any], root: Path) -> Path | None:
@@ -69,22 +106,51 @@ def _inside(one: dict[str, Any], root: Path) -> Path | None:
     return source.relative_to(root) if one["Type"] == "bind" and source.is_relative_to(root) else None
 
 
-def _seen(inside: Mapping[str, Path | None], root: Path, names: Collection[str]) -> None:
-    for name in names:
-        around = [one for one in inside.values() if one is not None and Path(name).is_relative_to(one)]
-        if not around:
-            raise Refused(
-                f"The edge does not see {name}: no mount of its container holds it.", "recreate the edge by hand"
-            )
-        if any((root / one).is_file() for one in around):
-            raise Refused(
-                f"{name} is mounted as a single file: the edge would go on with the old one.",
-                "mount its folder instead",
-            )
+def test(deployment: Deployment, laid_out: Path, names: Collection[str]) -> str:
+    """Have nginx test a tree as the edge would see it: same image, same mounts, same network, no port of the host.
+
+    Args:
+        deployment: whose edge.
+        laid_out: a folder that stands for the checkout; what it does not hold comes from the checkout.
+        names: the files that are put back.
+
+    Returns:
+        The whole configuration as nginx read it.
+
+    Raises:
+        Refused: nginx refuses it, in its own words; the edge has no container; or it would not see the files.
+    """
+    there = places(deployment)
+    there.seen(names)
+    network = next(iter(there.raw["NetworkSettings"]["Networks"]), "none")
+    argv = commands.trial(
+        _dumping(deployment),
+        image=there.raw["Image"],
+        name=disposable.name("nginx-test"),
+        label=disposable.label(),
+        network=network,
+        mounts=there.mounts(laid_out),
+    )
+    result = deployment.engine.run(argv)
+    if result.code != 0:
+        said = [line for line in result.err.splitlines() if "[emerg]" in line or "[alert]" in line]
+        words = "; ".join(said) or result.err.strip()
+        raise Refused(f"nginx refuses these files: {words}.", "choose another release")
+    return result.out
 
 
-def _mount(one: dict[str, Any], laid_out: Path, inside: Path | None) -> str:
-    if one["Type"] == "volume":
-        return f"type=volume,source={one['Name']},destination={one['Destination']}"
-    staged = laid_out / inside if inside is not None else None
-    return bind(staged if staged is not None and staged.exists() else Path(one["Source"]), one["Destination"])
+def dump(deployment: Deployment) -> str:
+    """The configuration that lies before the live edge.
+
+    Raises:
+        Failed: nginx in it refuses the files.
+    """
+    result = deployment.in_edge(_dumping(deployment))
+    if result.code != 0:
+        raise Failed(f"nginx in the edge refuses its files: {result.err.strip()}.", "`rollback nginx VERSION`")
+    return result.out
+
+
+def _dumping(deployment: Deployment) -> list[str]:
+    """The command that tests a configuration, made to print it as well."""
+    return ["-T" if word == "-t" else word for word in deployment.settings.edge.test]

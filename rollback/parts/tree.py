@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rollback.parts import files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from rollback.parts.files import FileRecord
 
@@ -68,7 +68,7 @@ class Tree:
     def take_back(self, before: Sequence[FileRecord], store: Path) -> None:
         """The files as they were before `put_back`."""
         was = {one.path for one in before}
-        mine = [one for one in before if one.path in {*files.listed(store, self.names)}]
+        mine = [one for one in before if any(Path(one.path).is_relative_to(name) for name in self.names)]
         files.restore(self.root, [one for one in mine if one.path not in self.spared], store)
         for one in self.wanted():
             if one.path not in was:
