@@ -22,6 +22,7 @@ __all__ = ["Answer", "Container", "Deployment"]
 _END = "\x1e"  # record separator: stands in no answer that we read
 _ONE_OFF = "com.docker.compose.oneoff"
 _PROJECT = "com.docker.compose.project"
+_FOLDER = f"{_PROJECT}.working_dir"
 _SERVICE = "com.docker.compose.service"
 
 
@@ -151,8 +152,21 @@ class Deployment:
 
     @cached_property
     def project(self) -> str:
-        """The Compose project name that the labels carry."""
-        return str(self.config(self.compose)["name"])
+        """The Compose project name that the labels carry; from those alone where Compose cannot read the files."""
+        try:
+            return str(self.config(self.compose)["name"])
+        except Refused:
+            found = self._labelled_project()
+            if found is None:
+                raise
+            return found
+
+    def _labelled_project(self) -> str | None:
+        """The project whose containers were made from this checkout, if it is one."""
+        ids = self.engine.ask(commands.containers(f"label={_FOLDER}={self.root}")).split()
+        raw = self.engine.run(commands.inspect("container", ids)).out if ids else "[]"
+        names = {str(one["Config"]["Labels"].get(_PROJECT)) for one in json.loads(raw or "[]")}
+        return names.pop() if len(names) == 1 else None
 
     def config(self, compose: commands.Compose) -> dict[str, Any]:
         """What Compose makes of the files.

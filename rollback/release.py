@@ -57,6 +57,8 @@ class Release:
         migrations: all applied migrations then, oldest first.
         works_with: the migration heads that its backend states it can work with.
         schema: the database's schema then; None for a release that was recorded without one.
+        live: the checkout, for a target of which only some parts go back: what is not among its files stays as it is
+            there.
         commit: git commit of the checkout when it was recorded; None outside a git checkout.
         bad: why it must not be chosen any more; None for a good one.
     """
@@ -72,6 +74,12 @@ class Release:
     commit: str | None
     bad: str | None
     schema: SchemaRecord | None = None
+    live: Path | None = None
+
+    def kept(self, name: str) -> Path:
+        """The copy of a file; of one that does not go back the file itself."""
+        recorded = any(one.path == name for group in self.files.values() for one in group)
+        return self.live / name if self.live is not None and not recorded else self.store / name
 
     @property
     def store(self) -> Path:

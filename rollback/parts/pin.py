@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollback import commands
 from rollback.documents.verification import identities
+from rollback.engine import CommandFailed
 from rollback.parts import files
 from rollback.parts.standin import overlay_text, release_compose
 from rollback.plan import Reading
@@ -52,7 +53,7 @@ class Pin:
 
         Compose would replace those at the next `up`: the database among them.
         """
-        then, now = self._hashes, self.deployment.hashes(self.deployment.compose)
+        then, now = self._hashes, self._now()
         released = {one.service for one in self.release.images.values()}
         told = []
         for service in sorted((then.keys() | now.keys()) - released):
@@ -63,6 +64,23 @@ class Pin:
             elif then[service] != now[service]:
                 told.append(f"{service} is defined otherwise")
         return told
+
+    def _now(self) -> dict[str, str]:
+        """The hashes of the checkout's files; of what runs where Compose cannot read them."""
+        try:
+            return self.deployment.hashes(self.deployment.compose)
+        except CommandFailed:
+            return self._running_hashes()
+
+    def _running_hashes(self) -> dict[str, str]:
+        return {one.service: one.config_hash or "" for one in self.deployment.containers() if not one.one_off}
+
+    def unlike_running(self) -> list[str]:
+        """Services that are not released and run with something else than these files say."""
+        released = {one.service for one in self.release.images.values()}
+        there = self._running_hashes()
+        wanted = {name: digest for name, digest in self._hashes.items() if name not in released}
+        return sorted(name for name, digest in wanted.items() if there.get(name) != digest)
 
     def strangers(self) -> list[str]:
         """Image names that a rollback would move while containers of other projects were made from them."""

@@ -36,14 +36,14 @@ def release_compose(deployment: Deployment, release: Release, overlay: Path | No
         Refused: rollback.toml names a Compose file that the release did not record.
     """
     names, recorded = deployment.settings.compose.files, {one.path for one in release.files["compose"]}
-    strange = [name for name in names if name not in recorded]
+    strange = [name for name in names if name not in recorded and release.live is None]
     if strange:
         raise Refused(
             f"rollback.toml names {', '.join(strange)}, which {release.version} never recorded.",
             "put [compose] files back as it was then, or choose another release",
         )
-    kept, extra = release.store / ".env", [overlay] if overlay else []
-    files = tuple(release.store / name for name in names)
+    kept, extra = release.kept(".env"), [overlay] if overlay else []
+    files = tuple(release.kept(name) for name in names)
     return replace(deployment.compose, files=(*files, *extra), env_file=kept if kept.is_file() else None)
 
 
@@ -68,7 +68,7 @@ def overlay_text(deployment: Deployment, release: Release, images: dict[str, str
 
 def _recorded(deployment: Deployment, release: Release, path: Path) -> Path:
     if path.is_relative_to(deployment.root):
-        kept = release.store / path.relative_to(deployment.root)
+        kept = release.kept(str(path.relative_to(deployment.root)))
         if kept.is_file():
             return kept
     return path

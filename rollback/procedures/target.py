@@ -1,0 +1,68 @@
+"""What a run goes back to: a whole recorded release, or only some of its parts with the images that run now."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+from rollback.documents.verification import identities
+from rollback.outcome import Refused
+from rollback.parts.images import ImageRecord
+from rollback.release import Shelf
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from rollback.deployment import Deployment
+    from rollback.release import Release
+
+__all__ = ["as_facts", "of", "partial", "running"]
+
+
+def of(deployment: Deployment, facts: dict[str, Any]) -> Release:
+    """The target of a run, made again from its facts."""
+    release = Shelf(deployment).get(facts["version"])
+    if "parts" not in facts:
+        return release
+    images = {role: ImageRecord(**one) for role, one in facts["images"].items()}
+    return partial(deployment, release, facts["parts"], images)
+
+
+def partial(
+    deployment: Deployment, release: Release, parts: Collection[str], images: dict[str, ImageRecord]
+) -> Release:
+    """A release of which only these groups of files go back."""
+    files = {group: some if group in parts else [] for group, some in release.files.items()}
+    return replace(release, files=files, images=images, live=deployment.root)
+
+
+def running(deployment: Deployment) -> dict[str, ImageRecord]:
+    """The images that run now, by role, with what each answers as its version.
+
+    Raises:
+        Refused: a released service has no container, or nobody knows which release its image is.
+    """
+    recorded = {one.id: one for release in Shelf(deployment).all() for one in release.images.values()}
+    # what is dead cannot be asked, and mostly needs not be: it was recorded
+    answers = identities(deployment)
+    found = {}
+    for role, service in deployment.settings.services.items():
+        there = deployment.serving(service.service)
+        if not there:
+            raise Refused(f"The service `{service.service}` has no container.", "`rollback application last-good`")
+        image = there[0].image
+        known = recorded[image].identity if image in recorded else answers.get(role, "")
+        if not known:
+            raise Refused(
+                f"Nobody knows which release {service.service} runs ({image[:19]}): it was never recorded and does not"
+                " answer.",
+                "`rollback application last-good`",
+            )
+        name = recorded[image].name if image in recorded else image
+        found[role] = ImageRecord(role, service.service, image, name, image, known)
+    return found
+
+
+def as_facts(images: dict[str, ImageRecord]) -> dict[str, dict[str, str]]:
+    """For the journal."""
+    return {role: asdict(one) for role, one in images.items()}
