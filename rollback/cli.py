@@ -13,13 +13,14 @@ import typer
 
 from rollback import __version__, lock
 from rollback.commandline.backup import app as backups
-from rollback.commandline.configuration import nginx
+from rollback.commandline.configuration import certificates, environment, nginx
 from rollback.commandline.database import databases
 from rollback.commandline.documents import notify, write_postmortem
 from rollback.commandline.migration import migrations
 from rollback.commandline.options import HERE, AsJson, Directory, PlanOnly, Yes, carry_out, report
 from rollback.commandline.rows import rows
 from rollback.commandline.schema import schema
+from rollback.commandline.switch import switch
 from rollback.console import Speaker
 from rollback.deployment import Deployment
 from rollback.documents.verification import verify as verified
@@ -53,8 +54,11 @@ app.add_typer(migrations, name="migration")
 app.add_typer(backups, name="backup")
 app.add_typer(databases, name="database")
 app.add_typer(rows, name="rows")
+app.command()(certificates)
+app.command()(environment)
 app.command()(nginx)
 app.command()(schema)
+app.command()(switch)
 app.command()(notify)
 app.command("postmortem")(write_postmortem)
 

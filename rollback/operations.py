@@ -14,7 +14,17 @@ from rollback.documents.telling import Telling
 from rollback.journal import Journal
 from rollback.outcome import Exit, Failed, NothingToDo, Refused
 from rollback.parts.edge import Edge
-from rollback.procedures import application, configuration, migration, restoration, rows, rows_undone, schema
+from rollback.procedures import (
+    application,
+    configuration,
+    environment,
+    migration,
+    restoration,
+    rows,
+    rows_undone,
+    schema,
+    switch,
+)
 from rollback.runner import CHOICE, Runner
 from rollback.secrets import Redactor
 
@@ -42,12 +52,14 @@ class Procedure(Protocol):
 PROCEDURES: dict[str, Procedure] = {
     application.NAME: application.plan,
     configuration.NAME: configuration.plan,
+    environment.NAME: environment.plan,
     migration.NAME: migration.plan,
     migration.FORWARD: migration.plan_forward,
     restoration.NAME: restoration.plan,
     rows.NAME: rows.plan,
     schema.NAME: schema.plan,
     rows_undone.NAME: rows_undone.plan,
+    switch.NAME: switch.plan,
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["FILE", "Service", "Settings", "load"]
 
 FILE = "rollback.toml"
+_COLOURS = 2
 _COLUMN = r"^[A-Za-z_][A-Za-z0-9_]*$"
 _QUALIFIED = r"^[A-Za-z_][A-Za-z0-9_.]*$"
 
@@ -156,6 +157,49 @@ class PartsTable(_Table):
     monitoring: list[str] = []
 
 
+class CertificatesTable(_Table):
+    """[certificates]: what a certificate of the edge has to be before it serves.
+
+    Attributes:
+        names: host names that users ask for, beside those that nginx's configuration names.
+        authorities_file: certificates of authorities that users trust beside the public ones.
+        days: so long it has to be good still.
+    """
+
+    names: list[str] = []
+    authorities_file: str | None = None
+    days: float = Field(default=3.0, ge=0, le=3650)
+
+
+class ColourTable(_Table):
+    """[switch.colours.NAME]: one of two copies of a released service.
+
+    Attributes:
+        service: its Compose service.
+        files: Compose files that define it, beside those of [compose].
+    """
+
+    service: str
+    files: list[str] = []
+
+
+class SwitchTable(_Table):
+    """[switch]: two colours of one released service, of which the edge leads to one.
+
+    Attributes:
+        role: the released service, a key of [services].
+        colours: exactly two, by name; none where there is no second copy.
+        bake_seconds: how long the new colour is watched before the old one is let go; the edge keeps the old one's
+            connections as long, so it is below [edge] drain_seconds.
+        farewell: command within the colour that is left, to have it end its WebSockets in an orderly way.
+    """
+
+    role: str = "backend"
+    colours: dict[str, ColourTable] = {}
+    bake_seconds: float = Field(default=10.0, ge=0, le=3600)
+    farewell: list[str] = []
+
+
 class ObjectivesTable(_Table):
     """[objectives]: the longest time to recovery by kind of procedure, in seconds."""
 
@@ -199,10 +243,12 @@ class Settings(_Table):
     services: dict[str, Service] = Field(min_length=1)
     migrations: MigrationsTable = MigrationsTable()
     parts: PartsTable = PartsTable()
+    certificates: CertificatesTable = CertificatesTable()
     objectives: ObjectivesTable = ObjectivesTable()
     timing: TimingTable = TimingTable()
     contacts: dict[str, str] = {}
     notify: NotifyTable = NotifyTable()
+    switch: SwitchTable = SwitchTable()
 
 
 def load(root: Path) -> Settings:
@@ -228,7 +274,25 @@ def load(root: Path) -> Settings:
         raise UsageError(f"{path}: {_sentence(error.errors()[0])}", "mend that key") from None
     _check_paths(path, root, settings)
     _check_contacts(path, settings)
+    _check_switch(path, settings)
     return settings
+
+
+def _check_switch(path: Path, settings: Settings) -> None:
+    table = settings.switch
+    if not table.colours:
+        return
+    if len(table.colours) != _COLOURS:
+        raise UsageError(f"{path}: [switch.colours] names {len(table.colours)} colours.", "name two, or none")
+    if table.role not in settings.services:
+        known = ", ".join(settings.services)
+        raise UsageError(f"{path}: [switch] names the role `{table.role}`; there are: {known}.", "name one of those")
+    if table.bake_seconds >= settings.edge.drain_seconds:
+        raise UsageError(
+            f"{path}: [switch] bake_seconds is {table.bake_seconds:g} and [edge] drain_seconds"
+            f" {settings.edge.drain_seconds}: the old colour's connections would be cut before it is over.",
+            "make the first one smaller",
+        )
 
 
 def _check_contacts(path: Path, settings: Settings) -> None:
@@ -251,23 +315,22 @@ def _sentence(error: ErrorDetails) -> str:
 
 
 def _allowed(loc: tuple[int | str, ...]) -> list[str]:
+    """The keys of the table at this place; below a table of tables any name may stand."""
     model: Any = Settings
     for part in loc[:-1]:
-        if model is Settings and part == "services":
-            model = {"services": Service}
-        elif isinstance(model, dict):
-            model = Service
-        else:
-            model = model.model_fields[str(part)].annotation
-    return list(model.model_fields) if hasattr(model, "model_fields") else list(model)
+        named = get_args(model)[1:] if get_origin(model) is dict else ()
+        model = named[0] if named else model.model_fields[str(part)].annotation
+    return list(model.model_fields) if hasattr(model, "model_fields") else []
 
 
 def _check_paths(path: Path, root: Path, settings: Settings) -> None:
     named = [*settings.compose.files, *settings.compose.env_files, settings.edge.upstream_file]
-    named += [one for one in (settings.edge.closing_file, settings.edge.maintenance_file) if one]
+    optional = (settings.edge.closing_file, settings.edge.maintenance_file, settings.certificates.authorities_file)
+    named += [one for one in optional if one]
     named += [*settings.parts.nginx, *settings.parts.certificates, *settings.parts.monitoring]
     named += [service.build for service in settings.services.values() if service.build]
     named += [settings.migrations.folder, settings.migrations.rollbacks]
+    named += [name for colour in settings.switch.colours.values() for name in colour.files]
     for name in [*named, settings.deployment.state]:
         if Path(name).is_absolute() or not (root / name).resolve().is_relative_to(root.resolve()):
             raise UsageError(f"{path}: the path `{name}` leads out of the checkout.", "name a path inside it")

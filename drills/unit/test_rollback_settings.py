@@ -70,7 +70,11 @@ def test_what_is_left_out_has_a_default(tmp_path: Path) -> None:
 
 
 UNKNOWN = {
-    "top": ("[observability]\n", "observability", "backup, compose, contacts, database, deployment, edge"),
+    "top": (
+        "[observability]\n",
+        "observability",
+        "backup, certificates, compose, contacts, database, deployment, edge",
+    ),
     "deployment": ("[compose]\nfile = 'a'\n", "compose.file", "env_files, files, profiles"),
     "services.x": ("typo = 1\n", "services.backend.typo", "assets, build, health, port, service, upstream, version"),
     "parts": ("[parts]\nnginx_dir = []\n", "parts.nginx_dir", "certificates, monitoring, nginx"),

@@ -1,4 +1,4 @@
-"""`rollback nginx`: a part of the configuration as a recorded release had it."""
+"""`rollback environment`, `nginx`, `certificates`: a part of the configuration as a recorded release had it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from rollback.console import Speaker
 from rollback.deployment import Deployment
 from rollback.operations import Operations
 from rollback.procedures import configuration as procedure
+from rollback.procedures import environment as env
 
-__all__ = ["nginx"]
+__all__ = ["certificates", "environment", "nginx"]
 
 
 def nginx(
@@ -35,3 +36,47 @@ def nginx(
         return procedure.survey(deployment, procedure.NGINX, version, run)
 
     carry_out(Operations(deployment, speaker), speaker, procedure.NAME, surveyed, plan_only=plan)
+
+
+def certificates(
+    version: Annotated[str, typer.Argument(help="A recorded release, or `last-good`.")],
+    *,
+    plan: PlanOnly = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    directory: Directory = HERE,
+) -> None:
+    """Put the edge's certificates back as VERSION had them, without ending requests that are under way.
+
+    Before they serve a client shakes hands with each of them: the key fits, the chain is whole, every host name is
+    covered, the dates are good for some days still ([certificates] in rollback.toml), and nobody else can read the key;
+    else VERSION is refused. Afterwards every TLS listener of the edge is asked which certificate it shows.
+    """
+    deployment, speaker = Deployment.load(directory), Speaker(as_json, yes)
+
+    def surveyed(run: str) -> dict[str, Any]:
+        return procedure.survey(deployment, procedure.CERTIFICATES, version, run)
+
+    carry_out(Operations(deployment, speaker), speaker, procedure.NAME, surveyed, plan_only=plan)
+
+
+def environment(
+    version: Annotated[str, typer.Argument(help="A recorded release, or `last-good`.")],
+    *,
+    plan: PlanOnly = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    directory: Directory = HERE,
+) -> None:
+    """Put the env files back as VERSION had them, byte for byte, without stopping users; the images stay.
+
+    The plan tells which variables change for which service, never to what, as Compose itself reads them. The services
+    that they change start beside with them, prove themselves and take over at the edge before the others are stopped.
+    If the files name other images, `rollback application` is the way.
+    """
+    deployment, speaker = Deployment.load(directory), Speaker(as_json, yes)
+
+    def surveyed(run: str) -> dict[str, Any]:
+        return env.survey(deployment, version, run)
+
+    carry_out(Operations(deployment, speaker), speaker, env.NAME, surveyed, plan_only=plan)

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rollback import commands
-from rollback.outcome import Failed
+from rollback.outcome import Failed, Stop
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rollback.deployment import Deployment
 
-__all__ = ["LOOK_BACK", "Count", "counted", "measure"]
+__all__ = ["LOOK_BACK", "Count", "counted", "measure", "since"]
 
 #: How far before the command its log is read: what made the operator type it has to be in it.
 LOOK_BACK = timedelta(minutes=30)
@@ -65,21 +65,26 @@ def measure(deployment: Deployment, began: datetime) -> dict[str, Any]:
 
     The log of a container that was replaced meanwhile is gone with it: `since` says how far back this one goes.
     """
-    service = deployment.settings.edge.service
-    since = (began - LOOK_BACK).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     try:
-        there = deployment.serving(service)
-        if not there:
-            return {"reason": f"the edge service {service} has no container"}
-        return _count(deployment, there[0].name, since).__dict__
-    except (Failed, OSError) as error:
+        return since(deployment, began - LOOK_BACK).__dict__
+    except (Stop, OSError) as error:
         return {"reason": f"the edge's log cannot be read: {error}"}
 
 
-def _count(deployment: Deployment, container: str, since: str) -> Count:
+def since(deployment: Deployment, at: datetime) -> Count:
+    """Count from an instant until now.
+
+    Raises:
+        Failed: the edge has no container, or its log cannot be read.
+    """
+    service = deployment.settings.edge.service
+    there = deployment.serving(service)
+    if not there:
+        raise Failed(f"The edge service {service} has no container.")
     with tempfile.TemporaryDirectory(prefix="rollback-") as folder:
         path = Path(folder) / "edge.log"
-        result = deployment.engine.save(commands.logs(container, since=since), path, both=True, seconds=60)
+        stamp = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        result = deployment.engine.save(commands.logs(there[0].name, since=stamp), path, both=True, seconds=60)
         if result.code != 0:
             raise Failed(f"`docker logs` ended with {result.code}.")
         with path.open(encoding="utf-8", errors="replace") as lines:

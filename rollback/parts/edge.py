@@ -30,6 +30,7 @@ __all__ = ["Edge", "Route", "upstreams"]
 MARKER_HOST = "generation.rollback.invalid"
 SWITCH_SECONDS = 15
 
+_LEADS = re.compile(r"^\s*upstream\s+([\w.-]+)\s*\{\s*server\s+([^\s:;]+)", re.MULTILINE)
 _WAITING = re.compile(r"Waiting: (\d+)")
 
 #: Worker processes with their titles, read from /proc: nginx images have no `ps`.
@@ -87,6 +88,20 @@ class Edge:
     def content(self, generation: str, servers: dict[str, str], backups: dict[str, str]) -> str:
         """The upstream file for these servers."""
         return upstreams(self.routes(servers, backups), generation, self.deployment.settings.edge.http_port)
+
+    def leads(self) -> dict[str, str]:
+        """By role the server that its upstream leads to, as the upstream file has it."""
+        text = self.file.read_text(encoding="utf-8", errors="replace") if self.file.is_file() else ""
+        found = dict(_LEADS.findall(text))
+        table = self.deployment.settings.services
+        return {role: found[one.upstream] for role, one in table.items() if one.upstream in found}
+
+    def coloured(self) -> dict[str, str]:
+        """Which colour serves, for whoever writes the upstream file anew without moving users."""
+        role = self.deployment.settings.switch.role
+        colours = {one.service for one in self.deployment.settings.switch.colours.values()}
+        server = self.leads().get(role)
+        return {role: server} if server in colours and server is not None else {}
 
     def knows(self, services: list[str]) -> tuple[bool, str]:
         """Whether every name has an address inside the edge; nginx refuses a file with one that has none."""

@@ -20,7 +20,7 @@ from rollback.parts.rebuild import Rebuild
 from rollback.parts.retired import Retired
 from rollback.parts.standin import StandIns
 from rollback.plan import Plan, Reading, Step
-from rollback.release import Shelf
+from rollback.procedures import target
 
 if TYPE_CHECKING:
     from rollback.deployment import Deployment
@@ -54,7 +54,7 @@ class _Procedure:
 
     @classmethod
     def of(cls, deployment: Deployment, facts: dict[str, Any]) -> _Procedure:
-        release = Shelf(deployment).get(facts["version"])
+        release = target.of(deployment, facts)
         folder = deployment.state / "runs" / facts["run"]
         before = {role: one["containers"] for role, one in facts["before"].items()}
         return cls(
@@ -71,7 +71,7 @@ class _Procedure:
     def plan(self) -> Plan:
         """Top to bottom as the operator reads it."""
         return Plan(
-            procedure=NAME,
+            procedure=self.facts.get("procedure", NAME),
             arguments=self.facts,
             run=self.facts["run"],
             summary=self._summary(),
@@ -81,7 +81,7 @@ class _Procedure:
 
     def _services(self) -> tuple[Step, ...]:
         return (
-            self._images_at_hand(),
+            *self._images(),
             self._started_beside(),
             self.preflight.recorded(),
             self._proven_beside(),
@@ -98,7 +98,7 @@ class _Procedure:
     def _files_only(self) -> tuple[Step, ...]:
         """No container differs: only the files and names that the next `up` reads."""
         return (
-            self._images_at_hand(),
+            *self._images(),
             self.preflight.recorded(),
             self.preflight.safe(SAFE, advisory=True),
             self._pinned(),
@@ -117,10 +117,14 @@ class _Procedure:
 
     def _summary(self) -> str:
         roles = ", ".join(self.facts["roles"]) or "no service"
+        if self.release.live is not None:
+            parts = " and ".join(self.facts["parts"])
+            return f"put the {parts} files back as {self.release.version} had them; restarted: {roles}"
         return f"put {roles} and the env and Compose files back as {self.release.version} had them"
 
     def _notes(self) -> list[str]:
-        told = [f"another project uses the image name {one}: it keeps running what it runs, and its own next `up`"
+        told = [*self.facts.get("told", ())]
+        told += [f"another project uses the image name {one}: it keeps running what it runs, and its own next `up`"
                 " finds the name at another image" for one in self.facts["strangers"]]  # fmt: skip
         for role in self.facts["roles"]:
             direct = self.facts["before"][role]["published"]
@@ -130,6 +134,10 @@ class _Procedure:
                     " edge finds it closed while Compose replaces the container; users at the edge notice nothing"
                 )
         return told
+
+    def _images(self) -> tuple[Step, ...]:
+        """Where the images are those that run, nothing has to be brought."""
+        return () if self.release.live is not None else (self._images_at_hand(),)
 
     def _images_at_hand(self) -> Step:
         rebuild = Rebuild(self.deployment, self.release.version)
@@ -295,7 +303,7 @@ class _Procedure:
 
     def _verified(self) -> Reading:
         # read anew: a rebuilt image has another ID
-        release = Shelf(self.deployment).get(self.release.version)
+        release = target.of(self.deployment, self.facts)
         lines = verify(self.deployment, release, since=self.facts["since"])
         bad = [one for one in lines if not one.ok]
         told = "; ".join(f"{one.check}: {one.seen}" for one in bad) or f"all {len(lines)} checks"

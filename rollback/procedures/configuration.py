@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollback.documents.preflight import Preflight
 from rollback.outcome import Refused
-from rollback.parts import files, nginx
+from rollback.parts import certificates, files, nginx
 from rollback.parts.edge import Edge
 from rollback.parts.tree import Tree
 from rollback.plan import Plan, Reading, Step
@@ -20,10 +20,14 @@ if TYPE_CHECKING:
     from rollback.deployment import Deployment
     from rollback.release import Release
 
-__all__ = ["NAME", "NGINX", "plan", "survey"]
+__all__ = ["CERTIFICATES", "NAME", "NGINX", "plan", "survey"]
 
-NAME, NGINX = "configuration", "nginx"
+NAME, NGINX, CERTIFICATES = "configuration", "nginx", "certificates"
 _PROVEN = "proven.txt"
+_GATES = {
+    NGINX: "the edge's own program tests it, with every name that it needs; users notice nothing",
+    CERTIFICATES: "the edge's own program tests it, and a client shakes hands with it for every name",
+}
 
 
 def survey(deployment: Deployment, part: str, version: str, run: str) -> dict[str, Any]:
@@ -65,7 +69,7 @@ def _tree(deployment: Deployment, part: str, release: Release, run: str) -> Tree
     return Tree(
         deployment.root,
         _names(deployment, part),
-        nginx.spared(deployment),
+        nginx.spared(deployment) if part == NGINX else (),
         release.files.get(part, []),
         release.store,
         deployment.state / "runs" / run / "aside",
@@ -116,7 +120,7 @@ class _Procedure:
     def _proven(self) -> Step:
         return Step(
             f"{self.facts['part']} of {self.facts['version']} proven in a container of its own",
-            "the edge's own program tests it, with every name that it needs; users notice nothing",
+            _GATES[self.facts["part"]],
             self._is_proven,
             self._prove,
             gate=True,
@@ -129,15 +133,24 @@ class _Procedure:
     def _prove(self) -> None:
         laid_out = self.folder / "laid out"
         shutil.rmtree(laid_out, ignore_errors=True)
+        try:
+            self._test(laid_out)
+        finally:
+            # keys are in it
+            shutil.rmtree(laid_out, ignore_errors=True)
+        files.write(self.folder / _PROVEN, "tested\n", mode=0o600)
+
+    def _test(self, laid_out: Path) -> None:
         tree, edge = self._tree(), Edge(self.deployment)
         tree.laid_out(laid_out)
         # what the switch will write, whatever is there now
         upstreams = laid_out / self.deployment.settings.edge.upstream_file
-        upstreams.parent.mkdir(parents=True, exist_ok=True)
-        files.write(upstreams, edge.content(self.facts["run"], {}, {}))
-        nginx.test(self.deployment, laid_out, [one.path for one in tree.wanted()])
-        files.write(self.folder / _PROVEN, "nginx has tested it\n", mode=0o600)
-        shutil.rmtree(laid_out)
+        if not upstreams.parent.exists():
+            shutil.copytree(self.deployment.root / upstreams.relative_to(laid_out).parent, upstreams.parent)
+        files.write(upstreams, edge.content(self.facts["run"], edge.coloured(), {}))
+        dump = nginx.test(self.deployment, laid_out, [one.path for one in tree.wanted()])
+        if self.facts["part"] == CERTIFICATES:
+            certificates.check(self.deployment, dump, laid_out)
 
     def _files(self) -> Step:
         return Step(
@@ -160,16 +173,21 @@ class _Procedure:
         edge = Edge(self.deployment)
         if edge.takes():
             generation = f"{self.facts['run']}-back"
-            edge.switch(generation, edge.content(generation, {}, {}))
+            edge.switch(generation, edge.content(generation, edge.coloured(), {}))
 
     def _served(self) -> Step:
         return Step(
             f"users served by {self.facts['part']} of {self.facts['version']}",
-            "a reload is believed only when the edge itself answers the new generation",
-            lambda: Edge(self.deployment).reading(self.facts["run"]),
+            "a reload is believed only when the edge itself answers the new generation"
+            + (", and each listener shows the certificate" if self.facts["part"] == CERTIFICATES else ""),
+            self._is_served,
             self._serve,
         )
 
+    def _is_served(self) -> Reading:
+        now = Edge(self.deployment).reading(self.facts["run"])
+        return certificates.shown(self.deployment) if now.holds and self.facts["part"] == CERTIFICATES else now
+
     def _serve(self) -> None:
         edge = Edge(self.deployment)
-        edge.switch(self.facts["run"], edge.content(self.facts["run"], {}, {}))
+        edge.switch(self.facts["run"], edge.content(self.facts["run"], edge.coloured(), {}))

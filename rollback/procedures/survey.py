@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollback.database import compatibility
 from rollback.outcome import NothingToDo, Refused
+from rollback.parts.colours import blue_serves
 from rollback.parts.pin import Pin
 from rollback.parts.rebuild import Rebuild
 from rollback.release import LAST_GOOD, Shelf
@@ -26,9 +27,10 @@ def survey(deployment: Deployment, version: str, run: str) -> dict[str, Any]:
 
     Raises:
         Refused: unknown, bad or damaged release, image gone and not rebuildable, schema it cannot work with,
-            Compose files that would change a service which is not released.
+            Compose files that would change a service which is not released; another colour serves.
         NothingToDo: everything is as in the release already.
     """
+    blue_serves(deployment)
     shelf = Shelf(deployment)
     release = shelf.last_good(lambda one: _differs(deployment, one)) if version == LAST_GOOD else shelf.good(version)
     compatibility.check(release, deployment.migrations())

@@ -1,0 +1,140 @@
+"""Rollback with Zero Downtime (Blue-Green): users move to the other colour, and zero means zero."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fixtures import switching
+from fixtures.case import finding
+from fixtures.checks.residue import Allowed
+from fixtures.checks.zero import broken, zero
+from fixtures.faults.candidates import GOOD, INTERNAL_ERROR
+from fixtures.faults.release import BadRelease
+from fixtures.scenario import Scenario
+from fixtures.verdict import Finding, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fixtures.bench import Bench
+    from fixtures.case import Case
+    from fixtures.history import Request
+    from fixtures.stack import Stack
+
+pytestmark = [pytest.mark.engine, pytest.mark.monthly, pytest.mark.application]
+
+SECTION = "Application Rollback / Rollback with Zero Downtime (Blue-Green)"
+OBJECTIVE = 300
+FACTS = {"section": SECTION, "procedure": "switch", "severity": "critical"}
+#: Its backend is sound; the release has to go all the same.
+BLUE = "v4.1.0-polygons"
+ILL = "v4.1.0-errors"
+TRIES = 4
+RESIDUE = (
+    Allowed("file nginx/upstream.conf", "the edge leads to the other colour"),
+    Allowed("container backend-green*", "the other colour runs"),
+    Allowed("container *", "blue was stopped and made anew by the negative controls", expected=False),
+    Allowed("rows *", "users went on working", expected=False),
+)
+
+
+@dataclass
+class Withdrawn(BadRelease):
+    """A release that has to go; what the other colour runs has errors of its own, if it is not the good one."""
+
+    other: str = GOOD
+
+    def owns(self, request: Request) -> bool:
+        """A 500 of the other colour."""
+        return request.release == self.other != GOOD and request.status == INTERNAL_ERROR
+
+    def explains(self, request: Request) -> bool:
+        """The deployment of blue, and the same."""
+        return self._interrupted(request) or self.owns(request)
+
+
+def withdrawn(green: str) -> Withdrawn:
+    """The API of the new release is withdrawn; the other colour is to serve."""
+    story = f"The API of {BLUE} answers, and was released without its approval. The other colour runs {green}."
+    return Withdrawn(BLUE, GOOD, story, lambda one: one.release == BLUE and one.path in ("read", "write"), other=green)
+
+
+def switched(green: str, **more: object) -> Scenario:
+    """Users go from blue to green."""
+    usual = {
+        "command": ("switch", "green"),
+        "before_command": lambda one: switching.green_is(one.stack, green),
+        "reference": "before the command",
+        "residue": RESIDUE,
+        "blamed": (BLUE,),
+    }
+    return Scenario.back_to(GOOD, withdrawn(green), **{**usual, **more})
+
+
+def zero_downtime(case: Case, drill: Bench) -> list[Finding]:
+    """To blue and to green again under 200 requests a second; then the two ways that must break requests."""
+    stack, took = case.stack, []
+    load = switching.OpenLoop.of(stack, drill.folder)
+    with load.running() as events:
+        for colour in ("blue", "green"):
+            started = time.monotonic()
+            done = stack.rollback("switch", colour, "--yes")
+            took.append(time.monotonic() - started)
+            if done.status != 0:
+                return [finding(f"switch {colour}", good=False, text=done.stderr)]
+    found = zero(events, (BLUE, GOOD), load.projects())
+    figures = {**found.figures, "switch_s": max(took)}
+    there = Finding(found.check, found.verdict, found.reason, found.count, found.first, found.worst, figures)
+    return [there, *_controls(load)]
+
+
+def _controls(load: switching.OpenLoop) -> list[Finding]:
+    """Each way until it breaks something: that of the runbook is lucky now and then."""
+    ways = {"control: at once": switching.at_once, "control: runbook": switching.as_in_the_runbook}
+    found = [_control(load, name, way) for name, way in ways.items()]
+    load.stack.compose("up", "-d", "--wait", "backend").check()
+    return found
+
+
+def _control(load: switching.OpenLoop, name: str, way: Callable[[Stack], None]) -> Finding:
+    for _ in range(TRIES):
+        switching.blue_again(load.stack)
+        with load.running() as events:
+            way(load.stack)
+        found = broken(events, name)
+        if found.verdict is Verdict.PASS:
+            break
+    return found
+
+
+@pytest.mark.drill(id="switch-zero", **FACTS, objective=OBJECTIVE)
+def test_nobody_notices_the_switch(drill: Bench) -> None:
+    """From blue to green, back and again: no request of five classes fails, and cruder ways break some."""
+    serves = {"read": GOOD, "write": GOOD}
+    drill(switched(GOOD, serves=serves, objective=OBJECTIVE, further=lambda case: zero_downtime(case, drill)))
+
+
+def back_on_blue(case: Case) -> list[Finding]:
+    """Users are where they were, and green does not run."""
+    served = {one.release for one in case.history.samples[-20:] if one.path == "read" and one.ok}
+    verdict = Verdict.PASS if served == {BLUE} else Verdict.FAIL
+    return [Finding("users back", verdict, f"the last answers came from {sorted(map(str, served))}")]
+
+
+@pytest.mark.drill(id="switch-ill", **FACTS, objective=None)
+def test_colour_that_turns_out_ill_is_left_again(drill: Bench) -> None:
+    """Healthy by every check, and a third of its answers are 500: found while it is watched, and users go back."""
+    drill(
+        switched(
+            ILL,
+            exit=30,
+            serves={},
+            objective=None,
+            said=("requests failed since users are served by green",),
+            further=back_on_blue,
+        )
+    )
