@@ -33,6 +33,7 @@ def test_backend_crashes_at_start(drill: Bench) -> None:
 
 
 @pytest.mark.gate
+@pytest.mark.exhaustive  # aftermath-documents has the same release
 @pytest.mark.drill(id="application-errors", severity="critical", **FACTS)
 def test_a_third_of_requests_answer_500(drill: Bench) -> None:
     """A release that answers 500 to a third of its requests is taken back."""
@@ -59,12 +60,14 @@ def test_frontend_asks_for_assets_that_do_not_exist(drill: Bench) -> None:
     drill(Scenario.back_to(GOOD, candidates.assets()))
 
 
+@pytest.mark.exhaustive  # the way back is that of application-crash
 @pytest.mark.drill(id="application-polygons", severity="critical", **FACTS)
 def test_ml_returns_wrong_polygons(drill: Bench) -> None:
     """A release whose segmentation is wrong while all is green is taken back, and the longest upload is not cut."""
     drill(Scenario.back_to(GOOD, candidates.polygons(), operator=while_somebody_uploads, further=outlived))
 
 
+@pytest.mark.exhaustive  # environment-jwt and application-last-good have env files
 @pytest.mark.drill(id="application-environment", severity="critical", **FACTS)
 def test_environment_came_with_the_release(drill: Bench) -> None:
     """A release that came with a broken env file is taken back together with it."""

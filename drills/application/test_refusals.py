@@ -40,6 +40,7 @@ def test_unknown_version_is_refused(drill: Bench) -> None:
     drill(stopped(candidates.polygons(), "v9.9.9", "There is no recorded release v9.9.9", f"recorded: {GOOD}"))
 
 
+@pytest.mark.exhaustive  # the rule has its unit tests
 @pytest.mark.drill(id="application-bad-version", severity="normal", **FACTS)
 def test_bad_version_is_refused(drill: Bench) -> None:
     """A release marked bad is refused with the reason somebody gave."""
@@ -72,6 +73,7 @@ def test_schema_that_the_target_cannot_work_with_is_refused(drill: Bench) -> Non
     drill(stopped(candidates.schema(), GOOD, *said))
 
 
+@pytest.mark.exhaustive  # the rule has its unit tests
 @pytest.mark.drill(id="application-others", severity="critical", **FACTS)
 def test_files_that_would_change_the_cache_are_refused(drill: Bench) -> None:
     """The release before defines Redis otherwise: the next `up` would replace it, so the operator decides first."""
@@ -95,6 +97,7 @@ def test_target_that_does_not_become_healthy_is_refused(drill: Bench) -> None:
     drill(stopped(fault, GOOD, "proven beside the current release"))
 
 
+@pytest.mark.exhaustive  # every drill types its command twice
 @pytest.mark.drill(id="application-nothing-to-do", severity="minor", **FACTS)
 def test_already_on_the_target(drill: Bench) -> None:
     """Somebody was faster and deployed v4.0.0 again: there is nothing to do, and nothing is done."""

@@ -165,6 +165,7 @@ def only_the_first_is_back(case: Case) -> bool:
 
 
 @pytest.mark.trust
+@pytest.mark.exhaustive  # killed within one is the harder one
 @pytest.mark.drill(id="migration-aborted", objective=OBJECTIVE, **FACTS)
 def test_operator_killed_between_two_migrations(drill: Bench) -> None:
     """Killed when the first of two is committed, abort brings it forward again with all that people made of it."""

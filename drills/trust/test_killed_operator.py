@@ -41,8 +41,8 @@ KILLS = {
     "home": Kill("users served by Compose's own services"),
     "removed": Kill("stand-ins drained and removed"),
 }
-#: Steps at which nothing is half there when the kill comes: the others are the harder ones.
-WHOLE = ("recorded", "retired", "removed")
+#: Steps whose harder twin always runs: nothing is half there when the kill comes, or less than in another one.
+WHOLE = ("started", "recorded", "pinned", "retired", "removed")
 RESUMED = ("started", "recorded", "moved", "pinned", "retired", "composed", "removed")
 ABORTED = ("moved", "composed", "home")
 TAKEN_BACK = (
@@ -73,7 +73,19 @@ def test_killed_and_resumed(drill: Bench, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, id=name, marks=pytest.mark.drill(id=f"aborted-{name}", **FACTS)) for name in ABORTED]
+    "name",
+    [
+        pytest.param(
+            name,
+            id=name,
+            marks=[
+                pytest.mark.drill(id=f"aborted-{name}", **FACTS),
+                # users are beside then, as they are in the two later ones
+                *([pytest.mark.exhaustive] if name == "moved" else []),
+            ],
+        )
+        for name in ABORTED
+    ],
 )
 def test_killed_and_taken_back(drill: Bench, name: str) -> None:
     """Killed in the course of a step, `rollback abort` brings back what ran before, and users notice nothing."""

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from fixtures import cutover
 from fixtures.cutover import moments
 
 MOVE, HOME = "users served by v4.0.0", "users served by Compose's own services"
@@ -14,7 +15,7 @@ MOVE, HOME = "users served by v4.0.0", "users served by Compose's own services"
 def journal(*entries: tuple[float, str, str]) -> str:
     """Entries as (mono, event, step)."""
     return "".join(
-        json.dumps({"mono": at, "event": event, "data": {"step": step} if step else {}}) + "\n"
+        json.dumps({"run": "r1", "mono": at, "event": event, "data": {"step": step} if step else {}}) + "\n"
         for at, event, step in entries
     )
 
@@ -64,3 +65,13 @@ def test_an_outage_begins_with_the_intent_to_stop_writes_and_ends_with_the_proof
     entries = ((11, "intent", stop), (12, "done", stop), (13, "intent", swap), (14, "done", swap), (15, "done", work))
     assert read(*entries) == {"outage begun": 11, "cutover begun": 13, "edge switched": 14, "outage over": 15}
     assert "outage over" not in read(*entries[:-1], (15, "intent", work))
+
+
+def test_a_target_that_is_watched_is_proven_by_that() -> None:
+    """Blue-green: until the watching has ended, users may be taken back from it."""
+    watch = "green watched for 10 s"
+    begin = {"run": "r", "event": "begin", "mono": 10, "data": {"steps": [MOVE, watch]}}
+    events = ((11, "intent", MOVE), (12, "done", MOVE), (13, "intent", watch), (20, "done", watch))
+    told = [begin] + [{"run": "r", "event": event, "mono": at, "data": {"step": step}} for at, event, step in events]
+    found = cutover.moments("".join(json.dumps(one) + "\n" for one in told), 0.0)
+    assert [(one.name, one.at) for one in found] == [(cutover.BEGUN, 11), (cutover.SWITCHED, 20)]
