@@ -13,7 +13,7 @@ import typer
 
 from rollback import __version__, lock
 from rollback.commandline.backup import app as backups
-from rollback.commandline.configuration import certificates, environment, nginx
+from rollback.commandline.configuration import certificates, compose, environment, nginx
 from rollback.commandline.database import databases
 from rollback.commandline.documents import notify, write_postmortem
 from rollback.commandline.migration import migrations
@@ -55,6 +55,7 @@ app.add_typer(backups, name="backup")
 app.add_typer(databases, name="database")
 app.add_typer(rows, name="rows")
 app.command()(certificates)
+app.command()(compose)
 app.command()(environment)
 app.command()(nginx)
 app.command()(schema)

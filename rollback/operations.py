@@ -16,6 +16,7 @@ from rollback.outcome import Exit, Failed, NothingToDo, Refused
 from rollback.parts.edge import Edge
 from rollback.procedures import (
     application,
+    compose,
     configuration,
     environment,
     migration,
@@ -51,6 +52,7 @@ class Procedure(Protocol):
 #: Every procedure that a journal may name.
 PROCEDURES: dict[str, Procedure] = {
     application.NAME: application.plan,
+    compose.NAME: compose.plan,
     configuration.NAME: configuration.plan,
     environment.NAME: environment.plan,
     migration.NAME: migration.plan,

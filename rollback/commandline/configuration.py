@@ -1,4 +1,4 @@
-"""`rollback environment`, `nginx`, `certificates`: a part of the configuration as a recorded release had it."""
+"""`rollback compose`, `environment`, `nginx`, `certificates`: a part as a recorded release had it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from rollback.commandline.options import HERE, AsJson, Directory, PlanOnly, Yes,
 from rollback.console import Speaker
 from rollback.deployment import Deployment
 from rollback.operations import Operations
+from rollback.procedures import compose as composition
 from rollback.procedures import configuration as procedure
 from rollback.procedures import environment as env
 
-__all__ = ["certificates", "environment", "nginx"]
+__all__ = ["certificates", "compose", "environment", "nginx"]
 
 
 def nginx(
@@ -80,3 +81,25 @@ def environment(
         return env.survey(deployment, version, run)
 
     carry_out(Operations(deployment, speaker), speaker, env.NAME, surveyed, plan_only=plan)
+
+
+def compose(
+    version: Annotated[str, typer.Argument(help="A recorded release, or `last-good`.")],
+    *,
+    plan: PlanOnly = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    directory: Directory = HERE,
+) -> None:
+    """Put the Compose files back as VERSION had them; the images stay, and what they do not change is not touched.
+
+    Released services go back traffic-first; others (the edge, the database) are made anew by Compose, and the plan says
+    which. Services that VERSION does not have are stopped and removed with their log and an image kept; volumes stay.
+    Files that Compose cannot read are no obstacle.
+    """
+    deployment, speaker = Deployment.load(directory), Speaker(as_json, yes)
+
+    def surveyed(run: str) -> dict[str, Any]:
+        return composition.survey(deployment, version, run)
+
+    carry_out(Operations(deployment, speaker), speaker, composition.NAME, surveyed, plan_only=plan)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from rollback.documents.preflight import Preflight
 from rollback.documents.verification import verify
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rollback.deployment import Deployment
     from rollback.release import Release
 
-__all__ = ["NAME", "plan"]
+__all__ = ["NAME", "Procedure", "plan"]
 
 NAME = "application"
 SAFE = "Pre-Rollback Checklist; this procedure leaves the database alone, so users do not wait for it"
@@ -38,11 +38,13 @@ ADVISORY = frozenset({"errors", "services"})
 
 def plan(deployment: Deployment, facts: dict[str, Any]) -> Plan:
     """The plan for what `survey.survey` found."""
-    return _Procedure.of(deployment, facts).plan()
+    return Procedure.of(deployment, facts).plan()
 
 
 @dataclass(frozen=True)
-class _Procedure:
+class Procedure:
+    """The steps of a rollback of released services, traffic first; what goes back is the target's business."""
+
     deployment: Deployment
     facts: dict[str, Any]
     release: Release
@@ -53,7 +55,8 @@ class _Procedure:
     edge: Edge
 
     @classmethod
-    def of(cls, deployment: Deployment, facts: dict[str, Any]) -> _Procedure:
+    def of(cls, deployment: Deployment, facts: dict[str, Any]) -> Self:
+        """From what was surveyed, now or again after a kill."""
         release = target.of(deployment, facts)
         folder = deployment.state / "runs" / facts["run"]
         before = {role: one["containers"] for role, one in facts["before"].items()}
@@ -89,6 +92,12 @@ class _Procedure:
             self._drained(),
             self.preflight.safe(SAFE, advisory=True),
             self._pinned(),
+            *self._replaced(),
+        )
+
+    def _replaced(self) -> tuple[Step, ...]:
+        """Users are beside: what they came from is stopped, and Compose runs the target in its place."""
+        return (
             self._stopped_and_kept(),
             self._under_compose(),
             self._users_home(),

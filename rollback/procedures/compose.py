@@ -1,0 +1,191 @@
+"""Compose rollback: the Compose files as a release had them (RUNBOOK, Docker Compose Rollback).
+
+Only what the files change is touched. Released services go back traffic-first; the others are made anew by Compose, and
+the plan says so beforehand. What the bad files added is stopped and removed, its logs and file systems are kept, and
+its volumes stay until somebody drops them by name. Whether Compose can read the bad files does not matter: what runs is
+known by its labels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from rollback import commands
+from rollback.outcome import NothingToDo, Refused
+from rollback.parts import files
+from rollback.parts.colours import blue_serves
+from rollback.parts.images import ImageRecord
+from rollback.parts.pin import Pin
+from rollback.parts.retired import Retired
+from rollback.parts.standin import release_compose
+from rollback.plan import Plan, Reading, Step
+from rollback.procedures import target
+from rollback.procedures.application import Procedure
+from rollback.release import LAST_GOOD, Shelf
+
+if TYPE_CHECKING:
+    from rollback.deployment import Deployment
+    from rollback.plan import Plan as PlanType
+    from rollback.release import Release
+
+__all__ = ["NAME", "plan", "survey"]
+
+NAME = PART = "compose"
+
+
+def survey(deployment: Deployment, version: str, run: str) -> dict[str, Any]:
+    """Read the world and pass every gate; nothing is changed.
+
+    Raises:
+        Refused: unknown, bad or damaged release; its Compose files cannot be read together with the env files of now;
+            an image that they name is not here, or nobody knows which release it is; another colour serves.
+        NothingToDo: files and containers are as in the release already.
+    """
+    blue_serves(deployment)
+    shelf = Shelf(deployment)
+
+    def differs(one: Release) -> bool:
+        return bool(files.differing(deployment.root, one.files[PART]))
+
+    chosen = shelf.last_good(differs) if version == LAST_GOOD else shelf.good(version)
+    images = _images(deployment, target.partial(deployment, chosen, [PART], chosen.images))
+    release = target.partial(deployment, chosen, [PART], images)
+    pin = Pin(deployment, release)
+    changed, differing = pin.changed_roles(), files.differing(deployment.root, release.files[PART])
+    added, others = _added(deployment, release), pin.unlike_running()
+    if not (changed or differing or added or others):
+        raise NothingToDo(f"The Compose files are those of {release.version}, and what runs was made from them.")
+    return {
+        "procedure": NAME,
+        "version": release.version,
+        "run": run,
+        "since": datetime.now(UTC).isoformat(timespec="seconds"),
+        "parts": [PART],
+        "images": target.as_facts(images),
+        "roles": changed,
+        "before": {role: deployment.running_state(images[role].service) for role in changed},
+        "names": {},
+        "strangers": [],
+        "others": others,
+        "added": added,
+        "told": [*(f"{name} is put back" for name in differing), *_told(deployment, added, others)],
+    }
+
+
+def _images(deployment: Deployment, release: Release) -> dict[str, ImageRecord]:
+    """What the names in the release's files lead to now, with what each is known to be."""
+    recorded = {one.id: one for some in Shelf(deployment).all() for one in some.images.values()}
+    names = Pin(deployment, release).names()
+    ids, found = deployment.image_ids(names.values()), {}
+    for role, name in names.items():
+        image = ids[name]
+        if image is None or image not in recorded:
+            what = "is not here" if image is None else "is of no recorded release"
+            raise Refused(
+                f"The image {name} of {role}, which the files of {release.version} name with the env files of now,"
+                f" {what}.",
+                f"`rollback application {release.version}` goes back with images, env and Compose files",
+            )
+        service = release.images[role].service
+        found[role] = ImageRecord(role, service, image, name, image, recorded[image].identity)
+    return found
+
+
+def _added(deployment: Deployment, release: Release) -> dict[str, list[str]]:
+    """Containers by service that the release's files do not have."""
+    known = set(deployment.hashes(release_compose(deployment, release)))
+    known |= {one.service for one in deployment.settings.switch.colours.values()}
+    found: dict[str, list[str]] = {}
+    for one in deployment.containers():
+        if not one.one_off and one.service not in known:
+            found.setdefault(one.service, []).append(one.id)
+    return found
+
+
+def _told(deployment: Deployment, added: dict[str, list[str]], others: list[str]) -> list[str]:
+    told = [f"{one} is not of that release: it is stopped and removed, its log and an image of it are kept"
+            for one in added]  # fmt: skip
+    if added:
+        told.append("its volumes stay: `docker volume ls` names them, and nothing here deletes one")
+    away = deployment.settings.edge.service in others
+    told += [f"{one} is made anew by Compose: it is away for a moment" for one in others]
+    return [*told, "users reach nothing while the edge is made anew"] if away else told
+
+
+def plan(deployment: Deployment, facts: dict[str, Any]) -> PlanType:
+    """The plan for what `survey` found."""
+    return _Compose.of(deployment, facts).plan()
+
+
+@dataclass(frozen=True)
+class _Compose(Procedure):
+    """The files first: an edge that does not run because of them has to come up before anybody can be moved."""
+
+    def plan(self) -> Plan:
+        """Top to bottom as the operator reads it."""
+        beside = (self._started_beside(), self._proven_beside(), self._users_moved(), self._drained())
+        return Plan(
+            procedure=NAME,
+            arguments=self.facts,
+            run=self.facts["run"],
+            summary=f"put the Compose files back as {self.release.version} had them",
+            steps=(
+                self.preflight.recorded(),
+                self._files(),
+                *((self._others(),) if self.facts["others"] else ()),
+                *((*beside, *self._replaced()) if self.facts["roles"] else ()),
+                *((self._removed(),) if self.facts["added"] else ()),
+                *self._proof(),
+            ),
+            notes=tuple(self._notes()),
+        )
+
+    def _files(self) -> Step:
+        return Step(
+            f"Compose files as in {self.release.version}",
+            "what Compose does from now on, it does by these",
+            self.pin.reading,
+            self.pin.put,
+            lambda: self.preflight.restore_files([one.path for one in self.release.files[PART]]),
+        )
+
+    def _others(self) -> Step:
+        services = list(self.facts["others"])
+        return Step(
+            f"{', '.join(services)} as in {self.release.version}",
+            "Compose makes them anew, and waits until they are healthy",
+            lambda: self._alike(services),
+            lambda: self.pin.up(services, self.deployment.settings.timing.healthy),
+        )
+
+    def _alike(self, services: list[str]) -> Reading:
+        wrong = sorted(set(self.pin.unlike_running()) & set(services))
+        ill = sorted(one.service for one in self.deployment.containers() if one.service in services and not one.well)
+        told = [f"{', '.join(wrong)} otherwise"] if wrong else []
+        told += [f"{', '.join(ill)} not well"] if ill else []
+        return Reading(not told, "; ".join(told) or "as these files say, and healthy")
+
+    def _removed(self) -> Step:
+        added = self.facts["added"]
+        return Step(
+            f"{', '.join(added)} removed",
+            f"{self.release.version} does not have it; its log, an image of it and its volumes are kept",
+            self._are_removed,
+            self._remove,
+        )
+
+    def _are_removed(self) -> Reading:
+        mine = {one for some in self.facts["added"].values() for one in some}
+        left = sorted(one.name for one in self.deployment.containers() if one.id in mine)
+        return Reading(not left, f"left: {', '.join(left)}" if left else "none is left")
+
+    def _remove(self) -> None:
+        added = self.facts["added"]
+        folder = self.deployment.state / "runs" / self.facts["run"] / "added"
+        Retired(self.deployment, folder, self.facts["run"], added).keep()
+        there = {one.id for one in self.deployment.containers()}
+        gone = [one for some in added.values() for one in some if one in there]
+        if gone:
+            self.deployment.engine.ask(commands.remove(gone))
