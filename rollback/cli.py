@@ -13,6 +13,7 @@ import typer
 
 from rollback import __version__, lock
 from rollback.commandline.backup import app as backups
+from rollback.commandline.config import app as configs
 from rollback.commandline.configuration import certificates, compose, environment, nginx
 from rollback.commandline.database import databases
 from rollback.commandline.documents import notify, write_postmortem
@@ -52,6 +53,7 @@ releases = typer.Typer(no_args_is_help=True, help="Record releases that are seen
 app.add_typer(releases, name="release")
 app.add_typer(migrations, name="migration")
 app.add_typer(backups, name="backup")
+app.add_typer(configs, name="config")
 app.add_typer(databases, name="database")
 app.add_typer(rows, name="rows")
 app.command()(certificates)

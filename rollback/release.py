@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rollback.database.schema.recorded import Recorded
     from rollback.deployment import Deployment
 
-__all__ = ["LAST_GOOD", "SCHEMA", "Release", "SchemaRecord", "Shelf"]
+__all__ = ["LAST_GOOD", "SCHEMA", "Release", "SchemaRecord", "Shelf", "check_name", "groups"]
 
 LAST_GOOD = "last-good"
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")
@@ -221,29 +221,19 @@ class Shelf:
     def capture(self, version: str, folder: Path, identities: dict[str, str], works_with: list[str]) -> Release:
         """Copy the parts of what runs now into a folder and describe them."""
         migrations = self.deployment.migrations()
-        store = folder / "files"
+        store, parts = folder / "files", groups(self.deployment)
         return Release(
             version=version,
             recorded=datetime.now(UTC).isoformat(timespec="milliseconds"),
             folder=folder,
             images=self._images(version, identities),
-            files={name: files.capture(self.deployment.root, paths, store) for name, paths in self._groups().items()},
+            files={name: files.capture(self.deployment.root, paths, store) for name, paths in parts.items()},
             migration_head=migrations[-1] if migrations else "",
             migrations=migrations,
             works_with=works_with or migrations[-1:],
             commit=self._commit(),
             bad=None,
         )
-
-    def _groups(self) -> dict[str, list[str]]:
-        table = self.deployment.settings
-        return {
-            "environment": table.compose.env_files,
-            "compose": table.compose.files,
-            "nginx": table.parts.nginx,
-            "certificates": table.parts.certificates,
-            "monitoring": table.parts.monitoring,
-        }
 
     def _images(self, version: str, identities: dict[str, str]) -> dict[str, images.ImageRecord]:
         config = self.deployment.config(self.deployment.compose)
@@ -281,6 +271,18 @@ class Shelf:
     def discard(self, version: str) -> None:
         """Forget a release that could not be recorded whole."""
         shutil.rmtree(self.folder / version, ignore_errors=True)
+
+
+def groups(deployment: Deployment) -> dict[str, list[str]]:
+    """The files and folders of each part, as rollback.toml names them."""
+    table = deployment.settings
+    return {
+        "environment": table.compose.env_files,
+        "compose": table.compose.files,
+        "nginx": table.parts.nginx,
+        "certificates": table.parts.certificates,
+        "monitoring": table.parts.monitoring,
+    }
 
 
 def write_manifest(release: Release) -> None:

@@ -40,6 +40,7 @@ def test_a_third_of_requests_answer_500(drill: Bench) -> None:
     drill(Scenario.back_to(GOOD, candidates.errors()))
 
 
+@pytest.mark.exhaustive  # the way back is that of application-crash
 @pytest.mark.drill(id="application-slow", severity="normal", **FACTS)
 def test_ten_times_slower(drill: Bench) -> None:
     """A release that is ten times slower is taken back."""

@@ -33,6 +33,7 @@ def stopped(fault: BadRelease, target: str, *said: str, code: int = REFUSED) -> 
     )
 
 
+@pytest.mark.exhaustive  # the rule has its unit tests
 @pytest.mark.gate
 @pytest.mark.drill(id="application-unknown-version", severity="normal", **FACTS)
 def test_unknown_version_is_refused(drill: Bench) -> None:
@@ -65,6 +66,7 @@ def test_pruned_image_without_a_tag_is_refused(drill: Bench) -> None:
     drill(replace(refused, before_command=pruned, unique_images=True))
 
 
+@pytest.mark.exhaustive  # the rule has its unit tests
 @pytest.mark.gate
 @pytest.mark.drill(id="application-schema", severity="critical", **FACTS)
 def test_schema_that_the_target_cannot_work_with_is_refused(drill: Bench) -> None:

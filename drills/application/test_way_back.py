@@ -47,6 +47,7 @@ def written_by_both(case: Case) -> list[Finding]:
     return [Finding("data of both releases", verdict, f"acknowledged writes by release: {counts}")]
 
 
+@pytest.mark.exhaustive  # the way back is that of application-rebuilt
 @pytest.mark.gate
 @pytest.mark.drill(id="application-two-back", severity="critical", **FACTS)
 def test_two_releases_back(drill: Bench) -> None:

@@ -116,6 +116,7 @@ def test_operator_killed_in_the_transaction(drill: Bench) -> None:
     )
 
 
+@pytest.mark.exhaustive  # migration-refused has such a script among its eight
 @pytest.mark.monthly
 @pytest.mark.drill(id="migration-residue", objective=None, **FACTS)
 def test_script_that_leaves_something_behind_is_refused(drill: Bench) -> None:

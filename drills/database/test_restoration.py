@@ -251,6 +251,7 @@ def while_postgresql_dies(drill: Drill) -> Outcome:
     return drill.stack.rollback(*drill.scenario.command, "--yes")
 
 
+@pytest.mark.exhaustive  # database-killed-swapping is the harder one
 @pytest.mark.trust
 @pytest.mark.drill(id="database-postgresql-killed", **FACTS)
 def test_postgresql_killed_in_the_restore(drill: Bench) -> None:
@@ -268,8 +269,8 @@ def test_postgresql_killed_in_the_restore(drill: Bench) -> None:
             id=f"{name}-{then}",
             marks=[
                 pytest.mark.drill(id=f"database-killed-{name}", **FACTS),
-                # writes are stopped there as they are when the swap is killed, which is the harder one
-                *([pytest.mark.exhaustive] if name == "listing" else []),
+                # the kill in the swap is the harder one
+                *([pytest.mark.exhaustive] if name != "swapping" else []),
             ],
         )
         for name, step, then in KILLS

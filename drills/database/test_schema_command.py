@@ -40,6 +40,7 @@ LEFT = """
     CREATE VIEW emails AS SELECT email FROM users"""
 
 
+@pytest.mark.exhaustive  # schema-from-backup does the same with users at work
 def test_the_schema_of_a_backup_and_of_a_release_comes_back(stack: Stack) -> None:
     """From a backup with its values, from a release by its record; the plan touches nothing, a second run neither."""
     stack.prepare()

@@ -70,7 +70,7 @@ WRONG = {
                    "[switch.colours] names 1 colours"),
     "role": ('role = "backend"\n', 'role = "cache"\n', "names the role `cache`; there are: backend, ml, frontend"),
     "bake": ("bake_seconds = 10 ", "bake_seconds = 30 ", "bake_seconds is 30 and [edge] drain_seconds 30"),
-    "key": ('service = "backend-green"\n', 'service = "backend-green"\nservize = "x"\n', "allowed there: files, service"),
+    "key": ('service = "backend-green"\n', 'service = "g"\nservize = "x"\n', "allowed there: files, service"),
     "outside": ('files = ["docker-compose.green.yml"]', 'files = ["../green.yml"]', "leads out of the checkout"),
 }  # fmt: skip
 
