@@ -1,0 +1,52 @@
+"""Rollback Automation: the watcher judged as a classifier, on releases of which it is known what they are."""
+
+from __future__ import annotations
+
+import allure
+import pytest
+
+from fixtures import watching
+from fixtures.watching import BASELINE, POLICY, SERIES
+from rollback.watch.decision import Baseline, Decision, Policy, Sample, Verdict, decide
+
+LEAST = 60
+
+
+def test_no_good_release_is_rolled_back_and_no_bad_one_kept() -> None:
+    """Each series gets its verdict in time; the confusion matrix is in the report."""
+    wrong, matrix = watching.mistakes(decide)
+    told = watching.confusion(matrix)
+    print(told)  # noqa: T201 -- what this test is read for
+    allure.attach(told, "confusion matrix", allure.attachment_type.TEXT)
+    assert len(SERIES) >= LEAST
+    assert not wrong, "\n".join(wrong)
+
+
+def test_nothing_seen_is_neither_healthy_nor_a_rollback() -> None:
+    """Without a single fact the watcher says so in the end."""
+    blind = tuple(Sample(float(second), None, None) for second in range(301))
+    assert decide(blind, POLICY, BASELINE).verdict is Verdict.ERROR
+
+
+def test_the_sentence_has_the_value_the_operator_and_the_limit() -> None:
+    """Whoever reads it at night needs nothing else."""
+    bad = tuple(Sample(float(second), "", {"GET /": (10, 5)}) for second in range(60))
+    assert "150 of 300" not in decide(bad, POLICY).sentence
+    assert decide(bad, POLICY) == Decision(
+        Verdict.ROLLBACK, "5 of 5 windows were bad; the last one: 50 of 100 requests failed: 50.0 % > 5.0 %"
+    )
+
+
+@pytest.mark.parametrize(("bad", "verdict"), [(2, Verdict.WATCHING), (3, Verdict.ROLLBACK)])
+def test_three_bad_windows_of_five_are_needed(bad: int, verdict: Verdict) -> None:
+    """Two are a spike."""
+    policy = Policy(seconds=100)
+    samples = tuple(Sample(float(s), "", {"GET /": (10, 5 if s < 10 * bad else 0)}) for s in range(50))
+    assert decide(samples, policy).verdict is verdict
+
+
+def test_a_release_before_that_failed_as_often_is_no_reason() -> None:
+    """What is measured is the difference that the release makes."""
+    samples = tuple(Sample(float(s), "", {"GET /": (50, 4)}) for s in range(301))
+    assert decide(samples, POLICY).verdict is Verdict.ROLLBACK
+    assert decide(samples, POLICY, Baseline(7.0)).verdict is Verdict.HEALTHY

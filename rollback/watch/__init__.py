@@ -1,0 +1,1 @@
+"""Automated rollback: a release is watched after its deployment, and taken back when it is bad."""
