@@ -22,6 +22,7 @@ from rollback.commandline.options import HERE, AsJson, Directory, PlanOnly, Yes,
 from rollback.commandline.rows import rows
 from rollback.commandline.schema import schema
 from rollback.commandline.switch import switch
+from rollback.commandline.watch import watch
 from rollback.console import Speaker
 from rollback.deployment import Deployment
 from rollback.documents.verification import verify as verified
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["app", "main"]
 
 EXITS = """Exit codes: 0 done, 10 nothing to do, 20 refused by a gate (nothing changed), 30 failed and put back as it
-was, 40 failed and NOT put back, 50 inconclusive, 130 interrupted,
+was, 40 failed and NOT put back, 50 inconclusive, 60 watched and rolled back, 130 interrupted,
 2 wrong usage."""
 
 app = typer.Typer(
@@ -62,6 +63,7 @@ app.command()(environment)
 app.command()(nginx)
 app.command()(schema)
 app.command()(switch)
+app.command()(watch)
 app.command()(notify)
 app.command("postmortem")(write_postmortem)
 

@@ -232,6 +232,23 @@ class NotifyTable(_Table):
     critical: list[str] = []
 
 
+class WatchTable(_Table):
+    """[watch]: when a release that was just deployed is taken back; see rollback.watch.decision.Policy."""
+
+    seconds: float = Field(default=300, ge=5, le=86400)
+    interval: float = Field(default=1, ge=0.2, le=60)
+    window_seconds: float = Field(default=10, ge=1, le=3600)
+    requests: int = Field(default=50, ge=1, le=100000)
+    error_percent: float = Field(default=5, ge=0, lt=100)
+    ill_percent: float = Field(default=30, ge=0, lt=100)
+    slower: float = Field(default=3, gt=1, le=100)
+    slow_seconds: float = Field(default=0.25, ge=0, le=600)
+    windows: int = Field(default=5, ge=1, le=100)
+    bad_windows: int = Field(default=3, ge=1, le=100)
+    group_requests: int = Field(default=20, ge=1, le=100000)
+    start_seconds: float = Field(default=20, ge=0, le=3600)
+
+
 class Settings(_Table):
     """The whole of rollback.toml."""
 
@@ -249,6 +266,7 @@ class Settings(_Table):
     contacts: dict[str, str] = {}
     notify: NotifyTable = NotifyTable()
     switch: SwitchTable = SwitchTable()
+    watch: WatchTable = WatchTable()
 
 
 def load(root: Path) -> Settings:
@@ -275,6 +293,11 @@ def load(root: Path) -> Settings:
     _check_paths(path, root, settings)
     _check_contacts(path, settings)
     _check_switch(path, settings)
+    if settings.watch.bad_windows > settings.watch.windows:
+        raise UsageError(
+            f"{path}: [watch] bad_windows is {settings.watch.bad_windows} of {settings.watch.windows} windows.",
+            "make it no larger than `windows`",
+        )
     return settings
 
 

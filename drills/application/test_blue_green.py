@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import docker
 import pytest
 
-from fixtures import switching
+from fixtures import cutover, switching
 from fixtures.case import finding
 from fixtures.checks.residue import Allowed
 from fixtures.checks.zero import broken, zero
-from fixtures.faults.candidates import GOOD, INTERNAL_ERROR
+from fixtures.faults.candidates import GOOD, INTERNAL_ERROR, UNREACHABLE
 from fixtures.faults.release import BadRelease
+from fixtures.operators import struck
 from fixtures.scenario import Scenario
 from fixtures.verdict import Finding, Verdict
 
@@ -22,7 +25,8 @@ if TYPE_CHECKING:
 
     from fixtures.bench import Bench
     from fixtures.case import Case
-    from fixtures.history import Request
+    from fixtures.drill import Drill
+    from fixtures.history import Request, Sample
     from fixtures.stack import Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.monthly, pytest.mark.application]
@@ -44,26 +48,37 @@ RESIDUE = (
 
 @dataclass
 class Withdrawn(BadRelease):
-    """A release that has to go; what the other colour runs has errors of its own, if it is not the good one."""
+    """A release that has to go; what the other colour runs has errors of its own, if it is not the good one.
+
+    Attributes:
+        other: what the other colour runs.
+        cut: something is killed or restarted while users are moved.
+    """
 
     other: str = GOOD
+    cut: bool = False
 
     def owns(self, request: Request) -> bool:
-        """A 500 of the other colour."""
-        return request.release == self.other != GOOD and request.status == INTERNAL_ERROR
+        """A 500 of the other colour; what nobody answers, if somebody pulled a plug."""
+        nobody = self.cut and request.release is None and request.status in (None, *UNREACHABLE)
+        return nobody or (request.release == self.other != GOOD and request.status == INTERNAL_ERROR)
 
     def explains(self, request: Request) -> bool:
         """The deployment of blue, and the same."""
         return self._interrupted(request) or self.owns(request)
 
 
-def withdrawn(green: str) -> Withdrawn:
+def withdrawn(green: str, *, cut: bool = False) -> Withdrawn:
     """The API of the new release is withdrawn; the other colour is to serve."""
     story = f"The API of {BLUE} answers, and was released without its approval. The other colour runs {green}."
-    return Withdrawn(BLUE, GOOD, story, lambda one: one.release == BLUE and one.path in ("read", "write"), other=green)
+
+    def served(sample: Sample) -> bool:
+        return sample.release == BLUE and sample.path in ("read", "write")
+
+    return Withdrawn(BLUE, GOOD, story, served, other=green, cut=cut)
 
 
-def switched(green: str, **more: object) -> Scenario:
+def switched(green: str, *, cut: bool = False, **more: object) -> Scenario:
     """Users go from blue to green."""
     usual = {
         "command": ("switch", "green"),
@@ -72,7 +87,7 @@ def switched(green: str, **more: object) -> Scenario:
         "residue": RESIDUE,
         "blamed": (BLUE,),
     }
-    return Scenario.back_to(GOOD, withdrawn(green), **{**usual, **more})
+    return Scenario.back_to(GOOD, withdrawn(green, cut=cut), **{**usual, **more})
 
 
 def zero_downtime(case: Case, drill: Bench) -> list[Finding]:
@@ -136,5 +151,50 @@ def test_colour_that_turns_out_ill_is_left_again(drill: Bench) -> None:
             objective=None,
             said=("requests failed since users are served by green",),
             further=back_on_blue,
+        )
+    )
+
+
+def green_dies(drill: Drill) -> None:
+    """Its container is killed, and the engine does not bring it back."""
+    drill.recorder.mark(cutover.BACK)
+    with closing(docker.from_env()) as client:
+        client.containers.get(f"{drill.stack.project}-backend-green-1").kill()
+
+
+@pytest.mark.exhaustive  # users go back by the same way as in switch-ill
+@pytest.mark.drill(id="switch-dies", **FACTS, objective=None)
+def test_colour_that_dies_while_the_other_is_let_go(drill: Bench) -> None:
+    """Watched and found good, and dead a moment later: the other one still runs, and users go back."""
+    drill(
+        switched(
+            GOOD,
+            cut=True,
+            operator=struck("requests to blue finished", green_dies),
+            exit=30,
+            serves={},
+            objective=None,
+            said=("green serves still",),
+            further=back_on_blue,
+        )
+    )
+
+
+def edge_restarts(drill: Drill) -> None:
+    """Somebody restarts nginx."""
+    drill.stack.compose("restart", "nginx-prod")
+
+
+@pytest.mark.exhaustive  # the same steps as in switch-zero, disturbed once
+@pytest.mark.drill(id="switch-edge-restarted", **FACTS, objective=OBJECTIVE)
+def test_edge_restarted_in_the_middle(drill: Bench) -> None:
+    """Users meet the restart, and are where they were going when it is over."""
+    drill(
+        switched(
+            GOOD,
+            cut=True,
+            operator=struck("green watched for", edge_restarts),
+            serves={"read": GOOD, "write": GOOD},
+            objective=OBJECTIVE,
         )
     )

@@ -16,7 +16,7 @@ from rollback.documents import impact
 from rollback.documents.preflight import Preflight
 from rollback.documents.verification import MAX_ERRORS
 from rollback.engine import POLL_SECONDS
-from rollback.outcome import Failed, NothingToDo, Refused
+from rollback.outcome import Failed, NothingToDo, Refused, Stop
 from rollback.parts import files
 from rollback.parts.colours import Colours
 from rollback.parts.edge import Edge
@@ -32,8 +32,8 @@ __all__ = ["NAME", "plan", "survey"]
 NAME = "switch"
 #: The share of answers by the server's fault at which a new colour is bad, if there are more than `MAX_ERRORS`.
 WORST_SHARE = 0.05
-#: So many looks in a row that find it ill: one lost answer is none.
-_LOOKS = 3
+#: So many looks in a row that find it ill, half a second apart: one lost answer, or a restart of the edge, is none.
+_LOOKS = 6
 
 
 def survey(deployment: Deployment, colour: str, run: str, *, retire: bool = False) -> dict[str, Any]:
@@ -183,7 +183,7 @@ class _Procedure:
         seconds, began, ill = self.deployment.settings.switch.bake_seconds, datetime.now(UTC), 0
         start = time.monotonic()
         while (left := start + seconds - time.monotonic()) > 0:
-            now = self.colours.serves(self.colour)
+            now = self._look()
             ill = 0 if now.holds else ill + 1
             if ill >= _LOOKS:
                 raise Failed(f"{self.colour} turned ill {seconds - left:.0f} s after the switch: {now.seen}.")
@@ -192,6 +192,13 @@ class _Procedure:
             time.sleep(min(left, POLL_SECONDS * 10))
         told = self._count(began)
         files.write(self.folder / "watched.txt", f"{told}\n", mode=0o600)
+
+    def _look(self) -> Reading:
+        """An edge that cannot be asked serves nobody."""
+        try:
+            return self.colours.serves(self.colour)
+        except Stop as stop:
+            return Reading(holds=False, seen=stop.found)
 
     def _count(self, began: datetime) -> str:
         """What users met since, from the edge's log.

@@ -1,0 +1,143 @@
+"""The loop around the decision: it goes on after a kill, stands back for people, and never rolls a rollback back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rollback import lock
+from rollback.journal import Journal
+from rollback.outcome import Refused
+from rollback.watch.decision import Baseline, Policy, Sample, Verdict
+from rollback.watch.loop import Watch, no_rollback_of_a_rollback
+from rollback.watch.memory import Memory
+from rollback.watch.signals import baseline_of, requests_of, sampled
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SHORT = Policy(seconds=0.1, interval=0.01, window_seconds=0.02, requests=2, windows=3, bad_windows=2)
+ABOUT = {"to": "v1", "images": {"backend": "sha256:a"}}
+
+
+def sample(at: float, failed: int = 0) -> Sample:
+    """Ten requests, so many of which failed."""
+    return Sample(at, "", {"GET /api": (10, failed)}, 0.01)
+
+
+@dataclass
+class Service:
+    """A release that serves in one way for ever; what else happens, happens at a given look."""
+
+    failed: int = 0
+    looks: int = 0
+    at: dict[int, object] = field(default_factory=dict)
+
+    def look(self) -> Sample:
+        """One look."""
+        self.looks += 1
+        happens = self.at.get(self.looks)
+        if callable(happens):
+            happens()
+        return sample(self.looks * SHORT.interval, self.failed)
+
+
+def watch(folder: Path, service: Service, told: list[str] | None = None) -> Watch:
+    """A watch over it."""
+    said = told if told is not None else []
+    memory = Memory(folder / "watch.jsonl", ABOUT)
+    return Watch(SHORT, None, service.look, Journal(folder / "journal.jsonl"), memory, said.append)
+
+
+@pytest.mark.parametrize(("failed", "verdict"), [(0, Verdict.HEALTHY), (5, Verdict.ROLLBACK)], ids=["good", "bad"])
+def test_it_looks_until_something_is_decided_and_forgets_what_it_saw(
+    tmp_path: Path, failed: int, verdict: Verdict
+) -> None:
+    """The next watch begins anew."""
+    assert watch(tmp_path, Service(failed)).decided().verdict is verdict
+    assert not (tmp_path / "watch.jsonl").exists()
+
+
+def test_a_killed_watch_goes_on_with_its_window(tmp_path: Path) -> None:
+    """What was seen before the kill counts: fewer looks are needed, and it says so."""
+
+    def killed() -> None:
+        raise KeyboardInterrupt
+
+    whole = Service(5)
+    watch(tmp_path, whole).decided()
+    with pytest.raises(KeyboardInterrupt):
+        watch(tmp_path, Service(5, at={whole.looks: killed})).decided()
+    told: list[str] = []
+    again = Service(5)
+    assert watch(tmp_path, again, told).decided().verdict is Verdict.ROLLBACK
+    assert again.looks < whole.looks
+    assert told[0] == f"goes on after {whole.looks - 1} samples of the watch that was interrupted"
+
+
+def test_an_operator_who_begins_something_has_the_deployment(tmp_path: Path) -> None:
+    """The watch stands back, and rolls nothing back."""
+    journal = Journal(tmp_path / "journal.jsonl")
+    service = Service(5, at={2: lambda: journal.append("r1", "begin", procedure="migration", arguments={})})
+    with pytest.raises(Refused, match="An operator works on the deployment"):
+        watch(tmp_path, service).decided()
+
+
+@pytest.mark.parametrize("other", ["target", "boot"])
+def test_samples_of_something_else_are_not_gone_on_with(
+    tmp_path: Path, other: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another release, or another boot: its clock began anew."""
+    path = tmp_path / "watch.jsonl"
+    first = Memory(path, ABOUT)
+    assert first.recalled() == []
+    first.keep(sample(1.0))
+    path.write_text(path.read_text(encoding="utf-8") + '{"at": 2.0, "ill"', encoding="utf-8")
+    assert Memory(path, ABOUT).recalled() == [Sample(1.0, "", {"GET /api": [10, 0]}, 0.01)]  # type: ignore[dict-item]
+    if other == "boot":
+        monkeypatch.setattr(lock, "boot", lambda: "another")
+    assert Memory(path, {**ABOUT, "to": "v2"} if other == "target" else ABOUT).recalled() == []
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_rollback_is_not_rolled_back(tmp_path: Path) -> None:
+    """What a finished rollback put there stays, whatever it does; what was deployed since may go."""
+    journal = Journal(tmp_path / "journal.jsonl")
+    recorded = {"v1": {"sha256:a"}, "v2": {"sha256:b"}}
+    no_rollback_of_a_rollback(journal, {"backend": "sha256:a"}, recorded)
+    journal.append("r1", "begin", procedure="application", arguments={"version": "v1"})
+    no_rollback_of_a_rollback(journal, {"backend": "sha256:a"}, recorded)
+    journal.append("r1", "end", outcome="done")
+    with pytest.raises(Refused, match="v1 was put there by the rollback r1"):
+        no_rollback_of_a_rollback(journal, {"backend": "sha256:a"}, recorded)
+    no_rollback_of_a_rollback(journal, {"backend": "sha256:b"}, recorded)
+
+
+LOG = [
+    '2024-01-19T14:20:00.1Z {"request":"GET /api/projects?x=1 HTTP/1.1","status":200,"seconds":0.01,"release":"v1"}',
+    '2024-01-19T14:20:00.2Z {"request":"POST /api/projects HTTP/1.1","status":502,"seconds":2.0,"release":""}',
+    '2024-01-19T14:20:00.3Z {"request":"GET /api/ws/jobs/1 HTTP/1.1","status":101,"seconds":60,"release":"v1"}',
+    '2024-01-19T14:20:00.4Z {"request":"GET /api/projects HTTP/1.1","status":429,"seconds":0.03,"release":"v1"}',
+    "2024-01-19T14:20:00.5Z 2024/01/19 14:20:00 [error] 7#7: connect() failed",
+    '2024-01-19T14:20:00.6Z {"request":"-","status":400,"seconds":0.0,"release":""}',
+]
+
+
+def test_the_edges_log_is_read_by_groups_of_requests() -> None:
+    """What is no request is none; a 429 is the client's, a WebSocket's time is its user's."""
+    found = requests_of(LOG)
+    one = sampled(5.0, "", found)
+    assert one.counts == {"GET /api/projects": (2, 0), "POST /api/projects": (1, 1), "GET /api/ws": (1, 0)}
+    assert one.seconds == pytest.approx(0.02)
+    assert sampled(5.0, None, None) == Sample(5.0, None, None)
+    assert sampled(5.0, "", []) == Sample(5.0, "", {})
+
+
+def test_the_release_before_is_known_by_its_own_answers() -> None:
+    """And not known at all by too few of them."""
+    found = requests_of(LOG)
+    assert baseline_of(found, "v1", 3) == Baseline(0.0, 0.02)
+    assert baseline_of(found, "v1", 4) is None
+    assert baseline_of(found, "v2", 1) is None

@@ -1,0 +1,89 @@
+"""`rollback watch`: a release after its deployment, and back with it when it is bad."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from rollback.commandline.options import HERE, AsJson, Directory, PlanOnly, Yes, carry_out
+from rollback.console import Speaker
+from rollback.deployment import Deployment
+from rollback.operations import Operations
+from rollback.outcome import Exit
+from rollback.procedures import application, survey
+from rollback.release import LAST_GOOD, Shelf
+from rollback.watch.decision import Decision, Policy, Verdict
+from rollback.watch.loop import Watch, no_rollback_of_a_rollback
+from rollback.watch.memory import Memory
+from rollback.watch.signals import Sensor
+
+__all__ = ["watch"]
+
+
+def watch(  # noqa: PLR0913 -- the words of the command
+    *,
+    to: Annotated[str, typer.Option("--to", help="A recorded release, or `last-good`.")] = LAST_GOOD,
+    plan: PlanOnly = False,
+    yes: Yes = True,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; do nothing.")] = False,
+    as_json: AsJson = False,
+    directory: Directory = HERE,
+) -> None:
+    """Watch what was just deployed, and put the release of before back when it is bad ([watch] says when).
+
+    Exit 0: healthy to the end. 60: it was bad, and was rolled back (`--dry-run`: would be). 50: nobody knows, or the
+    signals could not be read; nothing was done. 20: a rollback put there what runs, or an operator is at work.
+    """
+    deployment, speaker = Deployment.load(directory), Speaker(as_json, yes)
+    operations = Operations(deployment, speaker)
+    images = _images(deployment)
+    no_rollback_of_a_rollback(operations.journal, images, _recorded(deployment))
+
+    def surveyed(run: str) -> dict[str, Any]:
+        return survey.survey(deployment, to, run)
+
+    # a target that cannot be gone back to is told before the night, not in it
+    planned = operations.planned(surveyed, application.NAME)
+    if plan:
+        speaker.plan(planned)
+        return
+    version = str(planned.arguments["version"])
+    decision = _decided(operations, speaker, version, images)
+    speaker.say(f"{decision.verdict}: {decision.sentence}")
+    if decision.verdict is not Verdict.ROLLBACK:
+        _told(speaker, decision, Exit.DONE if decision.verdict is Verdict.HEALTHY else Exit.INCONCLUSIVE)
+    if dry_run:
+        speaker.say(f"would roll back to {version}")
+        _told(speaker, decision, Exit.ROLLED_BACK)
+    operations.journal.append("-", "watch", verdict=decision.verdict.value, reason=decision.sentence, to=version)
+    carry_out(operations, speaker, application.NAME, surveyed, plan_only=False)
+    raise typer.Exit(Exit.ROLLED_BACK)
+
+
+def _decided(operations: Operations, speaker: Speaker, version: str, images: dict[str, str]) -> Decision:
+    deployment = operations.deployment
+    policy = Policy(**deployment.settings.watch.model_dump())
+    sensor = Sensor(deployment)
+    baseline = sensor.baseline(version, policy.requests)
+    speaker.say(
+        f"compared with {version}: {baseline.error_percent:.1f} % failed, median {baseline.seconds} s"
+        if baseline
+        else f"the edge's log does not say how {version} served: its latency is no measure"
+    )
+    memory = Memory(deployment.state / "watch.jsonl", {"to": version, "images": images})
+    return Watch(policy, baseline, sensor.look, operations.journal, memory, speaker.working).decided()
+
+
+def _images(deployment: Deployment) -> dict[str, str]:
+    there = {one.service: one.image for one in deployment.containers() if not one.one_off}
+    return {role: there.get(service.service, "") for role, service in sorted(deployment.settings.services.items())}
+
+
+def _recorded(deployment: Deployment) -> dict[str, set[str]]:
+    return {one.version: {image.id for image in one.images.values()} for one in Shelf(deployment).all()}
+
+
+def _told(speaker: Speaker, decision: Decision, end: Exit) -> None:
+    speaker.document(end, verdict=decision.verdict.value, found=decision.sentence)
+    raise typer.Exit(end)

@@ -1,0 +1,152 @@
+"""What the watcher sees of a deployment: identity and health from inside the edge, requests from nginx's access log."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from rollback import commands
+from rollback.outcome import Failed, Stop
+from rollback.watch.decision import Baseline, Sample
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rollback.deployment import Deployment
+
+__all__ = ["Request", "Sensor", "baseline_of", "requests_of", "sampled"]
+
+_OK = 200
+_SERVER_FAULT = 500
+#: How far back the requests of the release before are looked for, in seconds.
+_LOOK_BACK = 1800
+_GROUP_WORDS = 3
+_SECONDS_TO_READ = 30.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """One line of the access log.
+
+    Attributes:
+        stamp: the engine's time of the line.
+        group: method and first words of the path.
+        seconds: what it took.
+        release: who answered, as the service says itself; "" where nobody did.
+    """
+
+    stamp: str
+    group: str
+    status: int
+    seconds: float
+    release: str
+
+    @property
+    def failed(self) -> bool:
+        """The server's fault; a client that is told 429 or does not wait (499) is none."""
+        return self.status >= _SERVER_FAULT
+
+    @property
+    def timed(self) -> bool:
+        """Whether its time is the server's: a WebSocket (101) lasts as long as its user stays."""
+        return self.status >= _OK
+
+
+def requests_of(lines: Iterable[str]) -> list[Request]:
+    """The requests of a JSON access log with the engine's time stamps; what is no request is none."""
+    return [one for one in map(_request, lines) if one is not None]
+
+
+def _request(line: str) -> Request | None:
+    stamp, _, text = line.partition(" ")
+    try:
+        raw = json.loads(text)
+        method, target = str(raw["request"]).split(" ")[:2]
+        path = target.partition("?")[0]
+        group = "/".join(path.split("/")[:_GROUP_WORDS])
+        return Request(stamp, f"{method} {group}", int(raw["status"]), float(raw["seconds"]), str(raw["release"]))
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def sampled(at: float, ill: str | None, requests: list[Request] | None) -> Sample:
+    """One sample from what was asked and read."""
+    if requests is None:
+        return Sample(at, ill, None)
+    total = Counter(one.group for one in requests)
+    failed = Counter(one.group for one in requests if one.failed)
+    took = [one.seconds for one in requests if one.timed and not one.failed]
+    counts = {group: (count, failed[group]) for group, count in total.items()}
+    return Sample(at, ill, counts, statistics.median(took) if took else None)
+
+
+def baseline_of(requests: list[Request], release: str, least: int) -> Baseline | None:
+    """How the release before served; None where the log holds fewer than `least` of its answers."""
+    its = [one for one in requests if one.release == release]
+    took = [one.seconds for one in its if one.timed and not one.failed]
+    if len(its) < least or not took:
+        return None
+    return Baseline(100 * sum(one.failed for one in its) / len(its), statistics.median(took))
+
+
+@dataclass
+class Sensor:
+    """Looks at one deployment; each request of the log is seen once, whatever the clocks do."""
+
+    deployment: Deployment
+    _since: str = field(default_factory=lambda: _stamp(datetime.now(UTC)))
+    _seen: Counter[str] = field(default_factory=Counter)
+
+    def look(self) -> Sample:
+        """One sample now; what cannot be read is None in it."""
+        return sampled(time.monotonic(), self._ill(), self._requests())
+
+    def baseline(self, release: str, least: int) -> Baseline | None:
+        """How a release served in the last half hour, as far as this edge's log goes back."""
+        lines = self._log(_stamp(datetime.now(UTC) - timedelta(seconds=_LOOK_BACK)))
+        return baseline_of(requests_of(lines), release, least) if lines else None
+
+    def _ill(self) -> str | None:
+        services = self.deployment.settings.services
+        try:
+            there = {one.service: one.name for one in self.deployment.containers() if one.running and not one.one_off}
+            missing = [one.service for one in services.values() if one.service not in there]
+            if missing:
+                return f"{missing[0]} does not run"
+            urls = [f"http://{there[one.service]}:{one.port}{one.health}" for one in services.values()]
+            urls += [f"http://{there[one.service]}:{one.port}{one.version}" for one in services.values()]
+            answers = self.deployment.fetch_all(urls)
+        except Stop:
+            return None
+        bad = [(url, one.status) for url, one in zip(urls, answers, strict=True) if one.status != _OK]
+        return f"{bad[0][0]} answers {bad[0][1] or 'nothing'}" if bad else ""
+
+    def _requests(self) -> list[Request] | None:
+        try:
+            lines = self._log(self._since)
+        except Stop:
+            return None
+        # lines of the stamp that was read last come again: they are taken once
+        new = list((Counter(lines) - self._seen).elements())
+        found = requests_of(new)
+        if found:
+            self._since = max(one.stamp for one in found)
+            self._seen = Counter(line for line in lines if line.startswith(self._since))
+        return found
+
+    def _log(self, since: str) -> list[str]:
+        service = self.deployment.settings.edge.service
+        there = self.deployment.serving(service)
+        if not there:
+            raise Failed(f"The edge service {service} has no container.")
+        argv = commands.logs(there[0].name, since=since)
+        return self.deployment.engine.ask(argv, seconds=_SECONDS_TO_READ).splitlines()
+
+
+def _stamp(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
