@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from rollback.outcome import Exit
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -44,15 +46,16 @@ def understood(command: str, first: str) -> type[TyperGroup]:
     return Understood
 
 
-def carry_out(
+def carry_out(  # noqa: PLR0913 -- what every procedure brings along
     operations: Operations,
     speaker: Speaker,
     procedure: str,
     survey: Callable[[str], dict[str, Any]],
     *,
     plan_only: bool,
+    end: Exit = Exit.DONE,
 ) -> None:
-    """Plan a procedure, and unless only the plan is wanted ask, run and tell how it ended."""
+    """Plan a procedure, and unless only the plan is wanted ask, run and tell how it ended; `end`: the exit code."""
     if plan_only:
         speaker.plan(operations.planned(survey, procedure))
         return
@@ -60,11 +63,13 @@ def carry_out(
     done = operations.carry_out(survey, procedure, lambda found: speaker.confirm(lambda: speaker.tell_plan(found)))
     for note in done.notes:
         speaker.say(f"note: {note}")
-    report(speaker, done.run, done.summary, started, notes=done.notes)
+    report(speaker, done.run, done.summary, started, notes=done.notes, end=end)
 
 
-def report(speaker: Speaker, run: str, summary: str, started: float, notes: Sequence[str] = ()) -> None:
+def report(  # noqa: PLR0913 -- what there is to say
+    speaker: Speaker, run: str, summary: str, started: float, notes: Sequence[str] = (), *, end: Exit = Exit.DONE
+) -> None:
     """The end of a run, for people and for machines."""
     seconds = round(time.monotonic() - started, 3)
     speaker.say(f"done in {seconds:.1f} s: {summary} (run {run})")
-    speaker.document(run=run, summary=summary, seconds=seconds, steps=speaker.steps, notes=notes)
+    speaker.document(end, run=run, summary=summary, seconds=seconds, steps=speaker.steps, notes=notes)

@@ -57,7 +57,7 @@ def watch(  # noqa: PLR0913 -- the words of the command
         speaker.say(f"would roll back to {version}")
         _told(speaker, decision, Exit.ROLLED_BACK)
     operations.journal.append("-", "watch", verdict=decision.verdict.value, reason=decision.sentence, to=version)
-    carry_out(operations, speaker, application.NAME, surveyed, plan_only=False)
+    carry_out(operations, speaker, application.NAME, surveyed, plan_only=False, end=Exit.ROLLED_BACK)
     raise typer.Exit(Exit.ROLLED_BACK)
 
 

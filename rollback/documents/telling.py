@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Protocol
 from rollback.documents import impact, incident
 from rollback.documents.delivery import Notifier
 from rollback.documents.notification import END, PROGRESS, START
-from rollback.outcome import Stop
 from rollback.runner import View
 
 if TYPE_CHECKING:
@@ -75,8 +74,8 @@ class Telling:
     def _tolerant(self) -> Iterator[None]:
         try:
             yield
-        except (Stop, OSError) as error:
-            self._troubles.append(str(error))
+        except Exception as error:  # noqa: BLE001 -- no rollback fails because somebody could not be told; it is said
+            self._troubles.append(str(error) or type(error).__name__)
 
     @contextmanager
     def whole(self) -> Iterator[Telling]:
