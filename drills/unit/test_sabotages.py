@@ -21,7 +21,7 @@ def test_a_sabotage_finds_what_it_replaces(sabotage: Sabotage) -> None:
         assert ast.dump(ast.parse(text.replace(old, new))) != ast.dump(ast.parse(text))
     path, _, test = sabotage.drill.partition("::")
     names = {one.name for one in ast.parse((ROOT / path).read_text(encoding="utf-8")).body if hasattr(one, "name")}
-    assert test in names
+    assert test.partition("[")[0] in names
 
 
 def test_sabotages_have_names_of_their_own() -> None:
