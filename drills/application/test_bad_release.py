@@ -55,6 +55,7 @@ def test_ten_times_slower(drill: Bench) -> None:
     drill(Scenario.back_to(GOOD, fault, budget_seen=SLOW_SAMPLES, further=fast_again))
 
 
+@pytest.mark.exhaustive  # the way back is that of application-crash
 @pytest.mark.drill(id="application-assets", severity="critical", **FACTS)
 def test_frontend_asks_for_assets_that_do_not_exist(drill: Bench) -> None:
     """A release whose page cannot load its own assets is taken back."""
@@ -75,6 +76,7 @@ def test_environment_came_with_the_release(drill: Bench) -> None:
     drill(Scenario.back_to(GOOD, candidates.environment()))
 
 
+@pytest.mark.exhaustive  # environment-jwt has such a file
 @pytest.mark.drill(id="application-last-good", severity="critical", **FACTS)
 def test_last_good_is_the_release_whose_env_file_is_broken(drill: Bench) -> None:
     """Where only an env file differs from what was recorded, `last-good` is that record, and not nothing."""

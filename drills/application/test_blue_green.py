@@ -140,6 +140,7 @@ def back_on_blue(case: Case) -> list[Finding]:
     return [Finding("users back", verdict, f"the last answers came from {sorted(map(str, served))}")]
 
 
+@pytest.mark.exhaustive  # switch-zero goes the same way twice
 @pytest.mark.drill(id="switch-ill", **FACTS, objective=None)
 def test_colour_that_turns_out_ill_is_left_again(drill: Bench) -> None:
     """Healthy by every check, and a third of its answers are 500: found while it is watched, and users go back."""

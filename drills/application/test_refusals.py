@@ -54,6 +54,7 @@ def test_bad_version_is_refused(drill: Bench) -> None:
     drill(replace(refused, before_command=marked))
 
 
+@pytest.mark.exhaustive  # the rule has its unit tests
 @pytest.mark.drill(id="application-gone", severity="critical", **FACTS)
 def test_pruned_image_without_a_tag_is_refused(drill: Bench) -> None:
     """The target's images are gone and no git tag can rebuild them: refused before anything stops."""
@@ -90,6 +91,7 @@ def test_files_that_would_change_the_cache_are_refused(drill: Bench) -> None:
     drill(replace(stopped(candidates.polygons(), GOOD, *said), before_command=redefined))
 
 
+@pytest.mark.exhaustive  # a sabotage drills it every month as well
 @pytest.mark.drill(id="application-unhealthy-target", severity="critical", **FACTS)
 def test_target_that_does_not_become_healthy_is_refused(drill: Bench) -> None:
     """The database password was rotated since: the target cannot come up beside the current release."""

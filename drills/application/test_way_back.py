@@ -68,6 +68,7 @@ def pruned(drill: Drill) -> None:
     drill.stack.prune(GOOD)
 
 
+@pytest.mark.exhaustive  # the way back is that of application-crash
 @pytest.mark.drill(id="application-rebuilt", severity="critical", **FACTS)
 def test_pruned_image_is_rebuilt_from_its_tag(drill: Bench) -> None:
     """The target's images are gone; they are rebuilt from the git tag, and the running tree is not touched."""
@@ -75,6 +76,7 @@ def test_pruned_image_is_rebuilt_from_its_tag(drill: Bench) -> None:
     drill(Scenario.back_to(GOOD, candidates.polygons(), before_command=pruned, unique_images=True, residue=residue))
 
 
+@pytest.mark.exhaustive  # the way back is that of application-crash
 @pytest.mark.drill(id="application-fixed-name", severity="normal", **FACTS)
 def test_services_that_forbid_two_copies(drill: Bench) -> None:
     """A backend with a fixed container name and a published port is rolled back without stopping users."""

@@ -100,6 +100,7 @@ def attic_and_plan(drill: Drill) -> list[Finding]:
     ]
 
 
+@pytest.mark.exhaustive  # rows-killed is killed in a transaction as well
 @pytest.mark.trust
 @pytest.mark.drill(id="migration-killed", objective=OBJECTIVE, **FACTS)
 def test_operator_killed_in_the_transaction(drill: Bench) -> None:

@@ -206,6 +206,7 @@ def test_damaged_database_goes_back_to_a_backup(drill: Bench) -> None:
     drill(restored(said=("new rows lost", "equal to its manifest")))
 
 
+@pytest.mark.exhaustive  # each refusal has its tests on a real server
 @pytest.mark.monthly
 @pytest.mark.drill(id="database-refused", **{**FACTS, "objective": None})
 def test_backups_that_nobody_should_believe_are_refused(drill: Bench) -> None:

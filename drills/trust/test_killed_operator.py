@@ -42,7 +42,7 @@ KILLS = {
     "removed": Kill("stand-ins drained and removed"),
 }
 #: Steps whose harder twin always runs: nothing is half there when the kill comes, or less than in another one.
-WHOLE = ("started", "recorded", "pinned", "retired", "removed")
+WHOLE = ("started", "recorded", "moved", "pinned", "retired", "removed")
 RESUMED = ("started", "recorded", "moved", "pinned", "retired", "composed", "removed")
 ABORTED = ("moved", "composed", "home")
 TAKEN_BACK = (
