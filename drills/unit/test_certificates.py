@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from fixtures.authority import Authority, Issued
-from rollback.outcome import Failed
-from rollback.parts.certificates import Pair, Rules, fault
+from rollback.deployment import Deployment
+from rollback.outcome import Failed, Refused
+from rollback.parts import nginx
+from rollback.parts.certificates import Pair, Rules, check, fault
 from rollback.parts.listeners import Listener, listeners
+from rollback.parts.nginx import Places
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
+REFERENCE = Path(__file__).parents[2] / "fixtures" / "spheroseg"
 NOW = datetime.now(UTC)
 NAMES = ["localhost", "spheroseg.test"]
 
@@ -100,3 +104,57 @@ def test_a_configuration_that_cannot_be_read_is_no_configuration_without_tls() -
     """What nginx would not print is an error."""
     with pytest.raises(Failed, match="cannot be read"):
         listeners("server { listen 443 ssl;")
+
+
+def test_a_certificate_without_a_key_is_no_listener_to_be_left_out() -> None:
+    """What is skipped would never be proven."""
+    with pytest.raises(Failed, match="has 1 certificates and 0 keys"):
+        listeners("http { server { listen 443 ssl; ssl_certificate /a.pem; } }")
+
+
+@pytest.fixture
+def edge(tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Deployment:
+    """A checkout whose certificates the edge has under /certs, for users who trust the authority."""
+    text = (REFERENCE / "rollback.toml").read_text(encoding="utf-8").replace('names = ["localhost"]', "names = []")
+    (tmp_path / "rollback.toml").write_text(text, encoding="utf-8")
+    (tmp_path / "certbot").mkdir()
+    (tmp_path / "certbot/authorities.pem").write_bytes(authority.file.read_bytes())
+    authority.write(tmp_path / "conf")
+    places = Places({}, tmp_path, {"/certs": Path("conf")})
+    monkeypatch.setattr(nginx, "places", lambda _: places)
+    return Deployment.load(tmp_path)
+
+
+def dump(names: str) -> str:
+    """What nginx prints of one TLS server."""
+    files = "ssl_certificate /certs/fullchain.pem; ssl_certificate_key /certs/privkey.pem;"
+    return f"http {{ server {{ listen 443 ssl; server_name {names}; {files} }} }}"
+
+
+def test_a_good_one_passes_the_gate(edge: Deployment) -> None:
+    """Its key is the owner's, and it covers the names that nginx has."""
+    check(edge, dump("localhost spheroseg.test"), edge.root)
+
+
+@pytest.mark.parametrize("names", ["_", "*.spheroseg.test", "~^s"])
+def test_without_a_host_name_nothing_can_be_proven(edge: Deployment, names: str) -> None:
+    """A handshake needs a name to ask for: it is refused, and said where to name one."""
+    with pytest.raises(Refused, match="Nobody knows which host names") as stop:
+        check(edge, dump(names), edge.root)
+    assert "[certificates]" in stop.value.next_step
+
+
+@pytest.mark.parametrize("mode", [0o604, 0o602])
+def test_a_key_that_others_can_use_is_refused(edge: Deployment, mode: int) -> None:
+    """Whatever else is right."""
+    (edge.root / "conf/privkey.pem").chmod(mode)
+    with pytest.raises(Refused, match="others than its owner and group can use this private key"):
+        check(edge, dump("localhost"), edge.root)
+
+
+def test_an_edge_without_certificates_and_one_from_elsewhere_are_refused(edge: Deployment) -> None:
+    """Nothing to prove, and nothing that a release could put back."""
+    with pytest.raises(Refused, match="The edge shows no certificate"):
+        check(edge, "http { server { listen 80; } }", edge.root)
+    with pytest.raises(Refused, match="from elsewhere than the checkout"):
+        check(edge, dump("localhost").replace("/certs/", "/etc/other/"), edge.root)

@@ -41,7 +41,8 @@ def check(deployment: Deployment, dump: str, laid_out: Path) -> None:
         laid_out: the files as they would be, with their permission bits.
 
     Raises:
-        Refused: what is wrong with which certificate; a key that others can read; none at all is shown.
+        Refused: what is wrong with which certificate; a key that others can use; no host name is known for one; none at
+            all is shown.
     """
     found = listeners(dump)
     if not found:
@@ -50,8 +51,14 @@ def check(deployment: Deployment, dump: str, laid_out: Path) -> None:
     for one in found:
         pair = Pair(places.on_host(one.certificate, laid_out), places.on_host(one.key, laid_out))
         if pair.key.exists() and pair.key.stat().st_mode & _OTHERS:
-            raise Refused(f"{one.key}: everybody can read this private key.", _NEXT)
-        wrong = fault(pair, wanted_names(one, deployment.settings.certificates), _rules(deployment))
+            raise Refused(f"{one.key}: others than its owner and group can use this private key.", _NEXT)
+        names = wanted_names(one, deployment.settings.certificates)
+        if not names:
+            raise Refused(
+                f"Nobody knows which host names {one.certificate} has to cover: nginx names none there.",
+                "add `names` to [certificates] in rollback.toml",
+            )
+        wrong = fault(pair, names, _rules(deployment))
         if wrong:
             raise Refused(f"{one.certificate}: {wrong}.", _NEXT)
 
@@ -163,7 +170,7 @@ def shown(deployment: Deployment) -> Reading:
     wrong, seen = [], set()
     for one in listeners(nginx.dump(deployment)):
         wanted = _print(places.on_host(one.certificate, deployment.root).read_bytes())
-        for name in wanted_names(one, deployment.settings.certificates) or ["localhost"]:
+        for name in wanted_names(one, deployment.settings.certificates):
             for port in one.ports:
                 now = _live(deployment, name, port)
                 seen.add(now)

@@ -44,7 +44,7 @@ def listeners(dump: str) -> list[Listener]:
         dump: what `nginx -T` printed.
 
     Raises:
-        Failed: it cannot be read.
+        Failed: it cannot be read, or a certificate has no key.
     """
     with tempfile.TemporaryDirectory(prefix="rollback-") as folder:
         path = Path(folder) / "dump.conf"
@@ -72,8 +72,10 @@ def _of(server: list[dict[str, Any]], inherited: tuple[list[str], list[str]]) ->
     names = tuple(name for one in server if one["directive"] == "server_name" for name in one["args"] if _is_name(name))
     certificates = _values(server, _CERTIFICATE) or inherited[0]
     keys = _values(server, _KEY) or inherited[1]
+    if ports and len(certificates) != len(keys):
+        raise Failed(f"A server block has {len(certificates)} certificates and {len(keys)} keys.", "mend that block")
     if ports:
-        yield from (Listener(ports, names, *pair) for pair in zip(certificates, keys, strict=False))
+        yield from (Listener(ports, names, *pair) for pair in zip(certificates, keys, strict=True))
 
 
 def _values(block: list[dict[str, Any]], directive: str) -> list[str]:
