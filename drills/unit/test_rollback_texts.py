@@ -196,7 +196,7 @@ def test_a_failure_says_whether_it_was_put_back() -> None:
     assert int(Failed("x").exit) == 50
     assert {one.name: int(one) for one in Exit} == {
         "DONE": 0, "USAGE": 2, "NOTHING_TO_DO": 10, "REFUSED": 20, "PUT_BACK": 30, "NOT_PUT_BACK": 40,
-        "INCONCLUSIVE": 50, "INTERRUPTED": 130,
+        "INCONCLUSIVE": 50, "ROLLED_BACK": 60, "INTERRUPTED": 130,
     }  # fmt: skip
 
 
