@@ -165,17 +165,17 @@ def green_dies(drill: Drill) -> None:
 
 @pytest.mark.exhaustive  # users go back by the same way as in switch-ill
 @pytest.mark.drill(id="switch-dies", **FACTS, objective=None)
-def test_colour_that_dies_while_the_other_is_let_go(drill: Bench) -> None:
-    """Watched and found good, and dead a moment later: the other one still runs, and users go back."""
+def test_colour_that_dies_while_it_is_watched(drill: Bench) -> None:
+    """Users are on it, and it is killed: the other one still runs, and users go back."""
     drill(
         switched(
             GOOD,
             cut=True,
-            operator=struck("requests to blue finished", green_dies),
+            operator=struck("green watched for", green_dies),
             exit=30,
             serves={},
             objective=None,
-            said=("green serves still",),
+            said=("green turned ill",),
             further=back_on_blue,
         )
     )
