@@ -14,7 +14,7 @@ import typer
 from rollback import __version__, lock
 from rollback.commandline.backup import app as backups
 from rollback.commandline.config import app as configs
-from rollback.commandline.configuration import certificates, compose, environment, nginx
+from rollback.commandline.configuration import certificates, compose, environment, monitoring, nginx
 from rollback.commandline.database import databases
 from rollback.commandline.documents import notify, write_postmortem
 from rollback.commandline.migration import migrations
@@ -22,6 +22,7 @@ from rollback.commandline.options import HERE, AsJson, Directory, PlanOnly, Yes,
 from rollback.commandline.rows import rows
 from rollback.commandline.schema import schema
 from rollback.commandline.switch import switch
+from rollback.commandline.volume import app as volumes
 from rollback.commandline.watch import watch
 from rollback.console import Speaker
 from rollback.deployment import Deployment
@@ -55,9 +56,11 @@ app.add_typer(releases, name="release")
 app.add_typer(migrations, name="migration")
 app.add_typer(backups, name="backup")
 app.add_typer(configs, name="config")
+app.add_typer(volumes, name="volume")
 app.add_typer(databases, name="database")
 app.add_typer(rows, name="rows")
 app.command()(certificates)
+app.command()(monitoring)
 app.command()(compose)
 app.command()(environment)
 app.command()(nginx)

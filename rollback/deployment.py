@@ -144,6 +144,11 @@ class Deployment:
         return self.root / self.settings.deployment.state
 
     @property
+    def folder(self) -> Path:
+        """What Compose takes for the project's directory."""
+        return self.root
+
+    @property
     def compose(self) -> commands.Compose:
         """Compose as a plain `docker compose` in the checkout sees it."""
         table = self.settings.compose
@@ -163,7 +168,7 @@ class Deployment:
 
     def _labelled_project(self) -> str | None:
         """The project whose containers were made from this checkout, if it is one."""
-        ids = self.engine.ask(commands.containers(f"label={_FOLDER}={self.root}")).split()
+        ids = self.engine.ask(commands.containers(f"label={_FOLDER}={self.folder}")).split()
         raw = self.engine.run(commands.inspect("container", ids)).out if ids else "[]"
         names = {str(one["Config"]["Labels"].get(_PROJECT)) for one in json.loads(raw or "[]")}
         return names.pop() if len(names) == 1 else None

@@ -20,6 +20,7 @@ from rollback.procedures import (
     configuration,
     environment,
     migration,
+    monitoring,
     restoration,
     rows,
     rows_undone,
@@ -57,6 +58,7 @@ PROCEDURES: dict[str, Procedure] = {
     environment.NAME: environment.plan,
     migration.NAME: migration.plan,
     migration.FORWARD: migration.plan_forward,
+    monitoring.NAME: monitoring.plan,
     restoration.NAME: restoration.plan,
     rows.NAME: rows.plan,
     schema.NAME: schema.plan,
@@ -84,7 +86,8 @@ class Operations:
 
     def redactor(self) -> Redactor:
         """Knows the secrets of the checkout and of every recorded release."""
-        names = self.deployment.settings.compose.env_files
+        table = self.deployment.settings
+        names = [*table.compose.env_files, *table.monitoring.env_files]
         here = [self.deployment.root / name for name in names]
         shelf = self.deployment.state / "releases"
         kept = [folder / "files" / name for folder in shelf.glob("*") for name in names] if shelf.is_dir() else []

@@ -56,6 +56,14 @@ TABLE = {
         commands.containers("label=a=b", "status=running"),
         words("docker ps --all --no-trunc --quiet --filter label=a=b --filter status=running"),
     ),
+    "more files": (
+        COMPOSE.with_files(["docker-compose.green.yml"]).config(),
+        [*BASE, "-f", "/srv/spheroseg/docker-compose.green.yml", "config", "--format", "json"],
+    ),
+    "volumes": (commands.volumes("label=a=b"), words("docker volume ls --quiet --filter label=a=b")),
+    "drop volumes": (commands.drop_volumes(["a", "b"]), words("docker volume rm a b")),
+    "restart now": (commands.restart(["a", "b"]), words("docker restart a b")),
+    "signal": (commands.signal(["a"], "HUP"), words("docker kill --signal HUP a")),
     "container images": (
         commands.container_images(),
         [*words("docker ps --all --no-trunc --format"), '{{.Image}}\t{{.Label "com.docker.compose.project"}}'],
