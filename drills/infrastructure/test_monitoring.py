@@ -13,21 +13,19 @@ from fixtures.checks.evidence import Budget
 from fixtures.checks.residue import Allowed
 from fixtures.faults.candidates import GOOD
 from fixtures.faults.monitoring import ADDED, KINDS, BrokenMonitoring
-from fixtures.operators import ended, served_meanwhile
+from fixtures.operators import broken_target_first, served_meanwhile
 from fixtures.scenario import Scenario, carried_out
 from fixtures.verdict import Finding, Verdict
 
 if TYPE_CHECKING:
     from fixtures.bench import Bench
     from fixtures.case import Case
-    from fixtures.command import Outcome
     from fixtures.drill import Drill
 
 pytestmark = [pytest.mark.engine, pytest.mark.monthly, pytest.mark.infrastructure]
 
 SECTION = "Infrastructure Rollback / Rollback Monitoring Stack"
 OBJECTIVE = 120
-REFUSED = 20
 HARDEST = "compose"
 FACTS = {"section": SECTION, "procedure": "monitoring", "severity": "normal", "objective": OBJECTIVE}
 RESIDUE = (
@@ -45,18 +43,6 @@ CHANGED = {"compose": {"prometheus"}}
 def steady_containers(drill: Drill) -> None:
     """Which containers there are before the fault, for the comparison in the end."""
     drill.worlds["monitoring"] = drill.stack.monitoring.containers()
-
-
-def bad_target_first(drill: Drill) -> Outcome:
-    """What is broken is recorded by name; going back to that is refused, and then the right command is typed."""
-    stack = drill.stack
-    if drill.scenario.fault.kind in REFUSABLE:  # type: ignore[attr-defined]
-        stack.rollback("config", "snapshot", "broken").check()
-        before = stack.monitoring.containers()
-        refused = stack.rollback("monitoring", "broken", "--yes")
-        drill.findings.append(ended("a broken target is refused", refused, REFUSED, "refuses the configuration"))
-        drill.findings.append(finding("refused, not touched", stack.monitoring.containers() == before, "made anew"))
-    return carried_out(drill)
 
 
 def sees_again(case: Case) -> list[Finding]:
@@ -111,7 +97,9 @@ def test_monitoring_that_sees_nothing(drill: Bench, kind: str) -> None:
             objective=OBJECTIVE,
             monitored=True,
             arranged=steady_containers,
-            operator=served_meanwhile(bad_target_first),
+            operator=served_meanwhile(
+                broken_target_first("refuses the configuration") if kind in REFUSABLE else carried_out
+            ),
             said=("metrics kept",),
             again=0,  # nobody knows what Prometheus has read until it has read it again
             residue=RESIDUE,
