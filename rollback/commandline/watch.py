@@ -64,7 +64,7 @@ def watch(  # noqa: PLR0913 -- the words of the command
 def _decided(operations: Operations, speaker: Speaker, version: str, images: dict[str, str]) -> Decision:
     deployment = operations.deployment
     policy = Policy(**deployment.settings.watch.model_dump())
-    sensor = Sensor(deployment)
+    sensor = Sensor(deployment, images)
     baseline = sensor.baseline(version, policy.requests)
     speaker.say(
         f"compared with {version}: {baseline.error_percent:.1f} % failed, median {baseline.seconds} s"
