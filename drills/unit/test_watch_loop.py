@@ -154,7 +154,10 @@ class Running(Deployment):
 
     def containers(self) -> list[Container]:
         """One of each."""
-        return [Container(*[one.service] * 3, self.images[role], *WELL) for role, one in self.settings.services.items()]
+        return [
+            Container(one.service, one.service, one.service, self.images[role], *WELL)
+            for role, one in self.settings.services.items()
+        ]
 
     def fetch_all(self, urls: list[str], *headers: str) -> list[Answer]:
         """Healthy, then the versions."""
