@@ -219,9 +219,9 @@ def trial(  # noqa: PLR0913 -- the words of one long command
     return [*argv, image, *words[1:]]
 
 
-def restart_always(container: str) -> Argv:
-    """Let the engine bring a container back after a crash or a reboot."""
-    return ["docker", "update", "--restart", "unless-stopped", container]
+def restart_always(names: Sequence[str]) -> Argv:
+    """Let the engine bring containers back after a crash or a reboot."""
+    return ["docker", "update", "--restart", "unless-stopped", *names]
 
 
 def tag(image: str, name: str) -> Argv:

@@ -51,7 +51,7 @@ def certificates(
     """Put the edge's certificates back as VERSION had them, without ending requests that are under way.
 
     Before they serve a client shakes hands with each of them: the key fits, the chain is whole, every host name is
-    covered, the dates are good for some days still ([certificates] in rollback.toml), and nobody else can read the key;
+    covered, the dates are good for some days still (`certificates` in rollback.toml), and nobody else can read the key;
     else VERSION is refused. Afterwards every TLS listener of the edge is asked which certificate it shows.
     """
     deployment, speaker = Deployment.load(directory), Speaker(as_json, yes)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rollback import commands
-from rollback.database import safety
 from rollback.parts import files
 from rollback.plan import Reading, Step
 
@@ -67,6 +66,8 @@ class Preflight:
         Raises:
             Failed: when it could not be taken or read.
         """
+        from rollback.database import safety  # noqa: PLC0415 -- psycopg takes its time, and users wait before this step
+
         digest = safety.dump(self.deployment, self.backup)
         files.write(self.folder / _BACKUP_MARK, f"{digest}\n", mode=0o600)
 
@@ -75,10 +76,8 @@ class Preflight:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         records = files.capture(self.deployment.root, self._files(), self.store)
         containers = self.deployment.containers()
-        for one in containers:
-            self.deployment.engine.save(
-                commands.logs(one.name, tail=LOG_LINES), self.folder / f"{one.name}.log", both=True
-            )
+        logs = {self.folder / f"{one.name}.log": commands.logs(one.name, tail=LOG_LINES) for one in containers}
+        self.deployment.engine.save_all(logs)
         index = {
             "files": [one.as_json() for one in records],
             "containers": [_state(one) for one in containers],

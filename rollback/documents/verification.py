@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
-from rollback import commands
+from rollback import commands, look
 from rollback.outcome import Stop
 from rollback.parts import files
 
@@ -45,12 +45,13 @@ def verify(deployment: Deployment, release: Release | None, *, since: str | None
         since: UTC time from which error lines in the logs count; None counts the last lines.
     """
     lines: list[Line] = []
-    for name, check in _checks(deployment, release, since):
-        try:
-            ok, seen = check()
-        except Stop as stop:
-            ok, seen = False, stop.found
-        lines.append(Line(name, ok, seen))
+    with look.shared():
+        for name, check in _checks(deployment, release, since):
+            try:
+                ok, seen = check()
+            except Stop as stop:
+                ok, seen = False, stop.found
+            lines.append(Line(name, ok, seen))
     return lines
 
 

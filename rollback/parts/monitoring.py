@@ -113,7 +113,8 @@ class Monitoring(Deployment):
         if not running:
             raise Failed(f"{program.service} does not run.")
         url = f"http://127.0.0.1:{program.port}{path}"
-        result = self.engine.run(commands.execute(running[0].id, ["wget", "-q", "-O", "-", url]), seconds=15)
+        argv = commands.execute(running[0].id, ["wget", "-q", "-O", "-", url])
+        result = self.engine.run(argv, seconds=15, question=True)
         if result.code != 0:
             raise Failed(f"{program.service} does not answer at {path}: {result.err.strip() or 'no message'}.")
         return result.out
