@@ -22,10 +22,10 @@ from rollback.commandline.options import HERE, AsJson, Directory, PlanOnly, Yes,
 from rollback.commandline.rows import rows
 from rollback.commandline.schema import schema
 from rollback.commandline.switch import switch
+from rollback.commandline.verification import verify
 from rollback.commandline.watch import watch
 from rollback.console import Speaker
 from rollback.deployment import Deployment
-from rollback.documents.verification import verify as verified
 from rollback.operations import Operations
 from rollback.outcome import Exit, Failed, Stop
 from rollback.procedures import application as application_procedure
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["app", "main"]
 
 EXITS = """Exit codes: 0 done, 10 nothing to do, 20 refused by a gate (nothing changed), 30 failed and put back as it
-was, 40 failed and NOT put back, 50 inconclusive, 60 watched and rolled back, 130 interrupted,
+was, 40 failed and NOT put back, 50 inconclusive, 51 not tested, 60 watched and rolled back, 130 interrupted,
 2 wrong usage."""
 
 app = typer.Typer(
@@ -63,6 +63,7 @@ app.command()(environment)
 app.command()(nginx)
 app.command()(schema)
 app.command()(switch)
+app.command()(verify)
 app.command()(watch)
 app.command()(notify)
 app.command("postmortem")(write_postmortem)
@@ -115,22 +116,6 @@ def abort(*, plan: PlanOnly = False, yes: Yes = False, as_json: AsJson = False, 
     started = time.monotonic()
     done = operations.abort(lambda _: speaker.confirm(lambda: speaker.tell_way_back(operations.way_back())))
     report(speaker, done.run, f"taken back: {done.summary}", started)
-
-
-@app.command()
-def verify(
-    version: Annotated[str | None, typer.Argument(help="What should be running; without it only soundness.")] = None,
-    *,
-    as_json: AsJson = False,
-    directory: Directory = HERE,
-) -> None:
-    """Read every line of the verification checklist from the live system; exit 50 when one is not so."""
-    deployment, speaker = Deployment.load(directory), Speaker(as_json)
-    release = Shelf(deployment).get(version) if version else None
-    lines = verified(deployment, release)
-    speaker.checklist(lines, release=version)
-    if not all(line.ok for line in lines):
-        raise typer.Exit(Exit.INCONCLUSIVE)
 
 
 @app.command()

@@ -17,6 +17,7 @@ class Exit(IntEnum):
     PUT_BACK = 30
     NOT_PUT_BACK = 40
     INCONCLUSIVE = 50
+    NOT_TESTED = 51
     ROLLED_BACK = 60
     INTERRUPTED = 130
 
