@@ -15,11 +15,9 @@ from rollback.commandline import later
 from rollback.commandline.options import HERE, AsJson, Directory, PlanOnly, Yes, carry_out, report
 from rollback.console import Speaker
 from rollback.deployment import Deployment
-from rollback.documents.verification import verify as verified
 from rollback.operations import Operations
-from rollback.outcome import Exit, Failed, Stop
+from rollback.outcome import Exit, Failed, Stop, of_the_database
 from rollback.procedures import survey
-from rollback.release import Shelf
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["app", "main"]
 
 EXITS = """Exit codes: 0 done, 10 nothing to do, 20 refused by a gate (nothing changed), 30 failed and put back as it
-was, 40 failed and NOT put back, 50 inconclusive, 60 watched and rolled back, 130 interrupted,
+was, 40 failed and NOT put back, 50 inconclusive, 51 not tested, 60 watched and rolled back, 130 interrupted,
 2 wrong usage."""
 
 #: Where the other commands are; each is imported when it is typed.
@@ -41,6 +39,7 @@ LATER = {
     "nginx": "rollback.commandline.configuration:nginx",
     "schema": "rollback.commandline.schema:schema",
     "switch": "rollback.commandline.switch:switch",
+    "verify": "rollback.commandline.verification:verify",
     "watch": "rollback.commandline.watch:watch",
     "notify": "rollback.commandline.documents:notify",
     "postmortem": "rollback.commandline.documents:write_postmortem",
@@ -110,22 +109,6 @@ def abort(*, plan: PlanOnly = False, yes: Yes = False, as_json: AsJson = False, 
     started = time.monotonic()
     done = operations.abort(lambda _: speaker.confirm(lambda: speaker.tell_way_back(operations.way_back())))
     report(speaker, done.run, f"taken back: {done.summary}", started)
-
-
-@app.command()
-def verify(
-    version: Annotated[str | None, typer.Argument(help="What should be running; without it only soundness.")] = None,
-    *,
-    as_json: AsJson = False,
-    directory: Directory = HERE,
-) -> None:
-    """Read every line of the verification checklist from the live system; exit 50 when one is not so."""
-    deployment, speaker = Deployment.load(directory), Speaker(as_json)
-    release = Shelf(deployment).get(version) if version else None
-    lines = verified(deployment, release)
-    speaker.checklist(lines, release=version)
-    if not all(line.ok for line in lines):
-        raise typer.Exit(Exit.INCONCLUSIVE)
 
 
 @app.command()
@@ -209,16 +192,10 @@ def _run() -> None:
             f"{where}{error.strerror or error}.", "mend that, then `rollback history` says what stands"
         ) from error
     except Exception as error:
-        if not _of_the_database(error):
+        if not of_the_database(error):
             raise
         said = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise Failed(f"The database ended it: {said}.", "is it running? `rollback history` says what stands") from error
-
-
-def _of_the_database(error: Exception) -> bool:
-    """Whether psycopg raised it; a command that never imported psycopg has no such errors."""
-    psycopg = sys.modules.get("psycopg")
-    return psycopg is not None and isinstance(error, psycopg.Error)
 
 
 def main() -> None:

@@ -31,6 +31,7 @@ _MARKS = {
     "undone": "taken back",
 }
 _UNFOLDED = 2000
+_WORDS = {"ok": "[green]ok[/]", "no": "[red]no[/]", "not tested": "[yellow]not tested[/]"}
 _COLOURS = {"yes": "[green]{}[/]", "no": "[red]{}[/]", "none": "[red]{}[/]"}
 
 
@@ -138,13 +139,12 @@ class Speaker:
         wide = sum(1 + max(map(len, column)) for column in zip(head, *rows, strict=True))
         self._out.print(table, width=max(self._out.width, wide))
 
-    def checklist(self, lines: Sequence[Line], **data: Any) -> None:
-        """The verification table."""
+    def checklist(self, lines: Sequence[Line], end: Exit | None = None, **data: Any) -> None:
+        """The verification table; `end`: how the command ends, where that is not said by whether every line is so."""
         table = Table("", "check", "seen", box=None)
         for line in lines:
-            table.add_row("[green]ok[/]" if line.ok else "[red]no[/]", line.check, escape(line.seen))
+            table.add_row(_WORDS[line.word], line.check, escape(line.seen))
         self._out.print(table)
         good = all(line.ok for line in lines)
-        self.document(
-            Exit.DONE if good else Exit.INCONCLUSIVE, ok=good, checks=[asdict(line) for line in lines], **data
-        )
+        end = end if end is not None else Exit.DONE if good else Exit.INCONCLUSIVE
+        self.document(end, ok=good, checks=[asdict(line) for line in lines], **data)

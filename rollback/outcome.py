@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from enum import IntEnum
 
-__all__ = ["Exit", "Failed", "NothingToDo", "Refused", "Stop", "UsageError"]
+__all__ = ["Exit", "Failed", "NothingToDo", "Refused", "Stop", "UsageError", "of_the_database"]
 
 
 class Exit(IntEnum):
@@ -17,6 +18,7 @@ class Exit(IntEnum):
     PUT_BACK = 30
     NOT_PUT_BACK = 40
     INCONCLUSIVE = 50
+    NOT_TESTED = 51
     ROLLED_BACK = 60
     INTERRUPTED = 130
 
@@ -75,3 +77,9 @@ class Failed(Stop):
     def __init__(self, found: str, next_step: str = "", *, exit_code: Exit = Exit.INCONCLUSIVE) -> None:
         super().__init__(found, next_step)
         self.exit = exit_code
+
+
+def of_the_database(error: Exception) -> bool:
+    """Whether psycopg raised it; who never imported psycopg has no such errors, and need not wait for the import."""
+    psycopg = sys.modules.get("psycopg")
+    return psycopg is not None and isinstance(error, psycopg.Error)

@@ -267,6 +267,36 @@ class WatchTable(_Table):
     start_seconds: float = Field(default=20, ge=0, le=3600)
 
 
+class VerifyTable(_Table):
+    """[verify]: how `rollback verify` finds out whether users can work, and what it holds for plausible.
+
+    Attributes:
+        account: who signs in; best an account of its own, since what it leaves is taken away again.
+        password_file: with its password, 0600; inside the checkout or absolute.
+        users: the table of accounts.
+        login: its column with what one signs in with.
+        segment_seconds: how long a segmentation may take.
+        page_seconds: how long the browser waits for what the user is to see.
+        rows_lost_percent: of a table's rows in the last backup, so many may be missing.
+        errors_per_minute: lines in the logs of the released services.
+        error_percent: of the requests at the edge.
+        browser: the Chromium to look with; None for the first one on PATH.
+        prometheus: its address as seen from the edge; None where nothing is monitored.
+    """
+
+    account: str | None = None
+    password_file: str | None = None
+    users: str = Field(default="public.users", pattern=_QUALIFIED)
+    login: str = Field(default="email", pattern=_COLUMN)
+    segment_seconds: float = Field(default=60, gt=0, le=3600)
+    page_seconds: float = Field(default=20, gt=0, le=600)
+    rows_lost_percent: float = Field(default=20, ge=0, le=100)
+    errors_per_minute: float = Field(default=5, ge=0)
+    error_percent: float = Field(default=5, ge=0, le=100)
+    browser: str | None = None
+    prometheus: str | None = Field(default=None, pattern=r"^https?://[^\s/]+")
+
+
 class Settings(_Table):
     """The whole of rollback.toml."""
 
@@ -286,6 +316,7 @@ class Settings(_Table):
     notify: NotifyTable = NotifyTable()
     switch: SwitchTable = SwitchTable()
     watch: WatchTable = WatchTable()
+    verify: VerifyTable = VerifyTable()
 
 
 def load(root: Path) -> Settings:

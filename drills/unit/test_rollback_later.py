@@ -17,7 +17,7 @@ from rollback.operations import PROCEDURES, _Made
 #: Libraries that take a tenth of a second and more, and that a rollback of the application does without until users
 #: are served again.
 HEAVY = ("apprise", "asyncio", "cryptography", "crossplane", "pglast", "psycopg", "pyrage")
-OWN = ("application", "resume", "abort", "verify", "history")
+OWN = ("application", "resume", "abort", "history")
 
 
 @pytest.mark.parametrize("name", cli.LATER)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -12,13 +11,14 @@ import pytest
 from rollback import settings
 from rollback.console import Speaker
 from rollback.database import compatibility
-from rollback.deployment import Answer, Deployment
-from rollback.documents.verification import Line, _Assets, _frontend, error_lines
+from rollback.deployment import Deployment
+from rollback.documents.verification import Line
 from rollback.engine import Engine
 from rollback.outcome import Exit, Failed, NothingToDo, Refused, Stop, UsageError
 from rollback.parts import edge, images
 from rollback.plan import Plan, Reading, Step
 from rollback.release import Release
+from rollback.verification.line import NotTested
 
 REFERENCE = Path(__file__).parents[2] / "fixtures" / "spheroseg"
 IMAGE_NAME = re.compile(r"(?:[a-z0-9]+(?:-[a-z0-9]+)*/)*[a-z0-9]+(?:-[a-z0-9]+)*:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -107,82 +107,10 @@ def test_migrations_that_hinder_are_named(applied: list[str], sentence: str, way
     assert way in caught.value.next_step
 
 
-PAGE = """<!doctype html><html><head><link rel="stylesheet" href="/assets/style.1.css"><meta content="/no">
-<link rel=preconnect href="https://cdn.example.org"><link href="//cdn.example.org/x.css">
-<script>var a = "/no.js"</script>
-<script type=module src=/assets/app.2.js></script></head><body><img src="/logo%20ü.png"/><img src="data:x">
-<a href="/no">
-<!-- <img src="/no.png"> --><img src><SCRIPT SRC='/late.js'></SCRIPT></body></html>"""
-
-
-def assets(page: str) -> list[str]:
-    """What the page asks its own host for."""
-    parser = _Assets()
-    parser.feed(page)
-    return parser.found
-
-
-def test_the_assets_of_a_page_are_those_it_asks_its_host_for() -> None:
-    """Scripts, styles and images of this host, however written; no link, no comment, no other host."""
-    assert assets(PAGE) == ["/assets/style.1.css", "/assets/app.2.js", "/logo%20ü.png", "/late.js"]
-    assert assets("bad gateway") == []
-
-
-@dataclass(frozen=True)
-class Pages(Deployment):
-    """A deployment that answers from a table."""
-
-    pages: dict[str, Answer] = field(default_factory=dict)
-
-    def fetch_all(self, urls: list[str], *headers: str) -> list[Answer]:
-        """The answers, 404 for what is not there."""
-        assert not headers
-        return [self.pages.get(url.removeprefix("http://127.0.0.1:80"), Answer(404, "")) for url in urls]
-
-
-TWO = '<script src="/a.js"></script><link href="/b.css">'
-
-
-@pytest.mark.parametrize(
-    ("pages", "ok", "seen"),
-    [
-        ({"/": TWO, "/a.js": "", "/b.css": ""}, True, "the page and all 2 assets it names"),
-        ({"/": TWO, "/a.js": ""}, False, "missing: /b.css"),
-        ({"/": "<h1>welcome to nginx"}, False, "the page names no asset at all"),
-        ({}, False, "the page answered 404: "),
-    ],
-    ids=["whole", "one missing", "another page", "no page"],
-)
-def test_a_frontend_is_well_with_every_asset_of_its_page(pages: dict[str, str], seen: str, *, ok: bool) -> None:
-    """A 200 is no proof: the page has to name assets, and all of them have to be there."""
-    answers = {path: Answer(200, body) for path, body in pages.items()}
-    assert _frontend(Pages(REFERENCE, settings.load(REFERENCE), Engine(REFERENCE), pages=answers)) == (ok, seen)
-
-
-@pytest.mark.parametrize(
-    "line",
-    ['{"level": "ERROR", "message": "no"}', "2026-01-01 ERROR no", "FATAL:  no", "CRITICAL no", "[PANIC] no",
-     "Traceback (most recent call last):", '{"level":"ERROR","message":"ERROR again: Traceback"}'],
-)  # fmt: skip
-def test_a_line_that_reports_an_error_counts_once(line: str) -> None:
-    """Each line of trouble is one, among others and without a last line end."""
-    assert error_lines(f"fine\n{line}\nfine\n{line}") == 2
-
-
-@pytest.mark.parametrize(
-    "line",
-    ['{"level": "INFO", "logger": "uvicorn.error", "message": "Started"}', "0 errors", "MAX_ERRORS=5", "ERRORS",
-     '{"level": "WARNING", "message": "x"}', ""],
-)  # fmt: skip
-def test_a_line_that_only_has_the_word_in_a_name_does_not_count(line: str) -> None:
-    """The ordinary logger of uvicorn is called uvicorn.error: its INFO lines are no errors."""
-    assert error_lines(f"{line}\n") == 0
-
-
 @pytest.mark.parametrize(
     ("stop", "code"),
-    [(UsageError, 2), (NothingToDo, 10), (Refused, 20), (Failed, 50)],
-    ids=["usage", "nothing", "refused", "failed"],
+    [(UsageError, 2), (NothingToDo, 10), (Refused, 20), (Failed, 50), (NotTested, 51)],
+    ids=["usage", "nothing", "refused", "failed", "not tested"],
 )
 def test_each_end_has_its_exit_code(stop: type[Stop], code: int) -> None:
     """An end carries its code, and its sentence ends with what to do next where there is something."""
@@ -196,7 +124,7 @@ def test_a_failure_says_whether_it_was_put_back() -> None:
     assert int(Failed("x").exit) == 50
     assert {one.name: int(one) for one in Exit} == {
         "DONE": 0, "USAGE": 2, "NOTHING_TO_DO": 10, "REFUSED": 20, "PUT_BACK": 30, "NOT_PUT_BACK": 40,
-        "INCONCLUSIVE": 50, "ROLLED_BACK": 60, "INTERRUPTED": 130,
+        "INCONCLUSIVE": 50, "NOT_TESTED": 51, "ROLLED_BACK": 60, "INTERRUPTED": 130,
     }  # fmt: skip
 
 
@@ -268,6 +196,6 @@ def test_a_checklist_is_well_only_as_a_whole(capsys: pytest.CaptureFixture[str])
     found = json.loads(capsys.readouterr().out)
     assert (found["ok"], found["release"]) == (False, "v1")
     assert found["checks"] == [
-        {"check": "api", "ok": True, "seen": "200"},
-        {"check": "errors", "ok": False, "seen": "9"},
+        {"check": "api", "ok": True, "seen": "200", "tested": True},
+        {"check": "errors", "ok": False, "seen": "9", "tested": True},
     ]

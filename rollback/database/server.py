@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 from contextlib import ExitStack, contextmanager
@@ -15,6 +13,7 @@ import psycopg
 from rollback import commands
 from rollback.database import disposable, tunnel
 from rollback.database.session import PINNED
+from rollback.mount import bind
 from rollback.outcome import Failed
 
 if TYPE_CHECKING:
@@ -115,13 +114,6 @@ def ended(result: Result, program: str) -> None:
     """
     if result.code in _OF_DOCKER:
         raise Failed(f"{program} could not be run: {result.err.strip()}.", "is the engine well, and the image here?")
-
-
-def bind(source: Path, target: str) -> str:
-    """The words of a bind mount, for any path: docker reads them as a line of CSV."""
-    out = io.StringIO()
-    csv.writer(out, lineterminator="").writerow(["type=bind", f"source={source}", f"target={target}"])
-    return out.getvalue()
 
 
 @contextmanager

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rollback.deployment import Deployment
     from rollback.settings import CertificatesTable
 
-__all__ = ["check", "fault", "shown"]
+__all__ = ["check", "ends", "fault", "shown", "wanted_names"]
 
 _OTHERS = 0o007
 _NEXT = "choose another release, or have a new certificate issued"
@@ -92,6 +92,11 @@ def _rules(deployment: Deployment) -> Rules:
 def wanted_names(listener: Listener, table: CertificatesTable) -> list[str]:
     """The names that a client may ask this listener for."""
     return list(dict.fromkeys([*listener.names, *table.names]))
+
+
+def ends(certificate: Path) -> datetime:
+    """When a certificate expires, UTC."""
+    return x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
 
 
 def fault(pair: Pair, names: Sequence[str], rules: Rules) -> str:

@@ -13,9 +13,9 @@ from urllib.parse import quote, urlsplit
 
 from rollback import commands
 from rollback.database import disposable
-from rollback.database.server import bind
 from rollback.deployment import Deployment
 from rollback.engine import wait_until
+from rollback.mount import bind
 from rollback.outcome import Failed, Refused
 from rollback.parts import files
 from rollback.plan import Reading

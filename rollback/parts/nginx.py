@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollback import commands
 from rollback.database import disposable
-from rollback.database.server import bind
+from rollback.mount import bind
 from rollback.outcome import Failed, Refused
 
 if TYPE_CHECKING:

@@ -34,7 +34,7 @@ __all__ = ["NAME", "plan"]
 
 NAME = "database"
 #: Lines of the checklist that say whether the applications work with the restored database.
-WORK = frozenset({"services", "database", "api", "frontend"})
+WORK = frozenset({"services", "database", "indexes", "constraints", "api", "frontend"})
 SAFE = "Pre-Rollback Checklist; a database too damaged to be dumped is kept under another name all the same"
 _TRIES = 3
 _SUMMARY, _ROWS = "late.json", "late.jsonl"

@@ -1,0 +1,44 @@
+"""Verification Checklist: each line is shown able to fail, by damage that is real and by nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fixtures import packages
+from fixtures.drill import DrillInconclusiveError
+from fixtures.faults.candidates import GOOD
+from fixtures.faults.damages import BROWSER, LINES
+from fixtures.inspection import Damaged, Inspection
+from fixtures.scenario import Scenario
+from rollback.verification.devtools import installed
+
+if TYPE_CHECKING:
+    from fixtures.bench import Bench
+
+pytestmark = [pytest.mark.engine, pytest.mark.monthly, pytest.mark.aftermath]
+
+FACTS = {"section": "Post-Rollback Actions / Verification Checklist", "procedure": "aftermath", "severity": "critical",
+         "objective": None}  # fmt: skip
+
+
+def inspected(damaged: Damaged) -> Scenario:
+    """One release, recorded, and then damaged."""
+    return Scenario(releases=(GOOD,), fault=damaged, command=("verify", GOOD), serves={})
+
+
+@pytest.mark.drill(id="verification-lines", **FACTS)
+def test_every_line_of_the_checklist_can_turn_red(drill: Bench) -> None:
+    """Damaged in one way after another, exactly the lines that stand for it turn red, and mended green again."""
+    drill(inspected(Damaged(LINES, killed=True)), Inspection)
+
+
+@pytest.mark.drill(id="verification-browser", **FACTS)
+def test_a_browser_sees_what_no_request_shows(drill: Bench) -> None:
+    """A page whose script is broken answers every request with 200: the browser's line alone turns red."""
+    if installed(None) is None and packages.installable():
+        packages.install("chromium", ["chromium"], "the drill of the browser", print)
+    if installed(None) is None:
+        raise DrillInconclusiveError("inconclusive: there is no Chromium on this host")
+    drill(inspected(Damaged(BROWSER, browser=True)), Inspection)
