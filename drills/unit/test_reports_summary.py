@@ -11,7 +11,7 @@ import pytest
 from fixtures.checks.availability import Interval
 from fixtures.record import DrillRecord
 from fixtures.verdict import Verdict
-from reports import lines, metrics, summary
+from reports import lines, metrics, wording
 from reports.build import RECORD, summarise
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def test_no_drill_is_said(tmp_path: Path) -> None:
 )
 def test_an_upper_bound_is_never_rounded_down(value: float | None, text: str) -> None:
     """A bound above the objective cannot be displayed as met."""
-    assert text == summary.seconds(value)
+    assert text == wording.seconds(value)
 
 
 def test_a_path_that_never_came_back_is_the_slowest() -> None:
