@@ -49,6 +49,11 @@ class Procedure:
     trend: tuple[tuple[date, float], ...] = ()
 
     @property
+    def measured(self) -> list[Drill]:
+        """The drills that began."""
+        return [one for one in self.drills if one.verdict != NOT_TESTED]
+
+    @property
     def slowest(self) -> Drill | None:
         """The drill that was back last; None if none was measured."""
         measured = [one for one in self.drills if one.slowest is not None]
@@ -63,7 +68,7 @@ class Procedure:
     @property
     def lost(self) -> int | None:
         """Acknowledged writes that are gone; None if any drill did not account for its own."""
-        return _sum(one.lost for one in self.drills)
+        return _sum(one.lost for one in self.measured)
 
     @property
     def announced(self) -> int | None:
@@ -73,7 +78,7 @@ class Procedure:
     @property
     def failed(self) -> int | None:
         """Requests broken by the rollbacks."""
-        return _sum(one.failed for one in self.drills)
+        return _sum(one.failed for one in self.measured)
 
     @property
     def passed(self) -> int:

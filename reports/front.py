@@ -198,8 +198,8 @@ def _changes(given: Answers, places: Mapping[str, str]) -> str:
 
 
 _NOTHING_WORSE = (
-    "<p>Nothing: no drill fails that passed, and none is slower by more than 25 % than on a host as fast before, beyond "
-    "what the spacing of the probes explains.</p>"
+    "<p>Nothing: no drill fails that passed, and none is slower by more than 25 % than on a host as fast before, "
+    "beyond what the spacing of the probes explains.</p>"
 )
 
 

@@ -60,6 +60,9 @@ def read(path: Path) -> Policy:
     wrong = sorted(raw.keys() - set(_TABLES))
     if wrong:
         raise BadPolicyError(f"{path.name}: unknown table {', '.join(wrong)}; allowed are {', '.join(_TABLES)}")
+    flat = [name for name, table in raw.items() if not isinstance(table, dict)]
+    if flat:
+        raise BadPolicyError(f"{path.name}: {', '.join(flat)} has to be a table of names")
     return Policy(*({name: _exemption(path, name, one) for name, one in raw.get(table, {}).items()}
                     for table in _TABLES))  # fmt: skip
 

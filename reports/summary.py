@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from reports.lines import Drill
     from reports.run import Run
 
-__all__ = ["cell", "per_path", "render"]
+__all__ = ["cell", "per_path", "render", "table"]
 
 ISSUES = ("If this happens", "Can we?", "Objective", "RTO, slowest path", "Longest downtime", "Writes lost", "Drills")
 DRILLS = ("Drill", "Verdict", "Objective", "RTO", "Downtime (upper bound)", "Lost writes", "Requests broken", "Reason")
@@ -27,12 +27,12 @@ def render(run: Run, drills: Sequence[Drill], given: Answers) -> str:
         "# SpherosegV4 rollback drills",
         f"**Can we roll back today? {answer}** {sentence}",
         counted(drills),
-        _table(ISSUES, map(_issue, given.issues)),
+        table(ISSUES, map(_issue, given.issues)),
         *_list("What got worse", [f"{one.drill.title}: {one.sentence}" for one in given.changes if not one.better]),
         *_list("Not tested", [f"{one.what}: {one.why}" for one in given.untested]),
         *_findings(given.findings),
         "<details><summary>Every drill</summary>",
-        _table(DRILLS, map(_row, drills)),
+        table(DRILLS, map(_row, drills)),
         "</details>",
         *([f"Again: `{run.command}`"] if run.command else []),
         f"Next drill due: {given.due}",
@@ -62,7 +62,7 @@ def _findings(findings: Sequence[Finding]) -> list[str]:
         return []
     rows = ((cell(f"{one.title}: {plain(one.sentence)}"), one.owner, str(one.since), str(one.retest))
             for one in findings)  # fmt: skip
-    return ["### Open findings", _table(FINDINGS, rows)]
+    return ["### Open findings", table(FINDINGS, rows)]
 
 
 def _row(drill: Drill) -> tuple[str, ...]:
@@ -78,7 +78,8 @@ def _row(drill: Drill) -> tuple[str, ...]:
     )
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table."""
     lines = [head, tuple("---" for _ in head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
