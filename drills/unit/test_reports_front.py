@@ -30,7 +30,7 @@ OF_EACH = {issue: next(one.name for one in runbook.SECTIONS if one.issue == issu
 def drill(section: str = OF_EACH["DB Error"], **changes: Any) -> lines.Drill:
     """One recorded drill of a section."""
     usual: dict[str, Any] = {
-        "id": section.split(" / ")[-1].lower(),
+        "id": section.rsplit(" / ", maxsplit=1)[-1].lower(),
         "title": f"{section} <works>",
         "section": section,
         "severity": "critical",
