@@ -38,7 +38,7 @@ class Procedure:
 
     Attributes:
         verdict: pass, fail, inconclusive, not tested, or untested: no drill of it recorded anything.
-        trend: RTO of the slowest drill in earlier runs and in this one, oldest first, with their days.
+        trend: RTO of the slowest drill, upper bound, in earlier runs and in this one, oldest first, with their days.
     """
 
     title: str
@@ -69,6 +69,11 @@ class Procedure:
     def lost(self) -> int | None:
         """Acknowledged writes that are gone; None if any drill did not account for its own."""
         return _sum(one.lost for one in self.measured)
+
+    @property
+    def uncounted(self) -> int:
+        """How many drills did not get as far as accounting for their writes."""
+        return sum(one.lost is None for one in self.measured)
 
     @property
     def announced(self) -> int | None:
@@ -179,14 +184,13 @@ def _worst(verdicts: Sequence[str]) -> str:
 
 
 def _trend(drills: Sequence[Drill], earlier: Sequence[past.Run], day: date) -> tuple[tuple[date, float], ...]:
-    """Return the RTO of the slowest of these drills over the runs, on the machine of this one."""
-    named = {one.id: one.machine for one in drills}
-    points: list[tuple[date, float]] = []
-    for run in earlier[-_SHOWN:]:
-        seen = [one.rto for name, one in run.drills.items() if named.get(name) == one.machine and one.rto is not None]
-        points += [(run.day, max(seen))] if seen else []
-    now = [one.slowest for one in drills if one.slowest is not None and math.isfinite(one.slowest)]
-    return (*points, *([(day, max(now))] if now else []))
+    """Return the RTO of the drill that is slowest now, over the runs on a machine of its kind: like with like."""
+    slow = max((one for one in drills if one.slowest is not None), key=lambda one: one.slowest or 0.0, default=None)
+    if slow is None or slow.slowest is None or math.isinf(slow.slowest):
+        return ()
+    seen = [run.drills[slow.id] for run in earlier if slow.id in run.drills]
+    points = [(one.day, one.rto) for one in seen if one.rto is not None and one.machine == slow.machine]
+    return (*points[-_SHOWN:], (day, slow.slowest))
 
 
 def _changes(drills: Sequence[Drill], earlier: Sequence[past.Run]) -> Iterable[Change]:

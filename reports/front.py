@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,6 +46,7 @@ SCRIPT = """
 OVERVIEW = "#/"
 _HEAD = ("", "Verdict", "Objective", "RTO, slowest path", "Longest downtime", "Writes lost", "Requests broken", "Trend")
 _WIDTH, _HEIGHT = 90, 22
+_CODE = re.compile(r"`([^`]+)`")
 
 
 def front(run: Run, drills: Sequence[Drill], given: Answers, places: Mapping[str, str]) -> str:
@@ -115,20 +117,23 @@ def _row(one: Procedure, answer: str) -> str:
 
 
 def _cell(kind: str, label: str, html: str) -> str:
-    return f'<td class="{kind}" data-is="{label}">{html}</td>'
+    return f'<td class="{kind}" data-is="{label}"><div>{html}</div></td>'
 
 
 def _downtime(paths: Mapping[str, float]) -> str:
     if not paths:
         return "-"
-    return "<br>".join(f"<small>{escape(path)}</small>&nbsp;{seconds(high)}" for path, high in paths.items())
+    down = [f"<small>{escape(path)}</small>&nbsp;{seconds(high)}" for path, high in paths.items() if high]
+    return "<br>".join(down) or "none"
 
 
 def _lost(one: Procedure) -> str:
-    if one.lost is None:
-        return "<small>not accounted for by every drill</small>" if one.drills else "-"
-    count = f'<b class="fail">{one.lost}</b>' if one.lost else "0"
-    return f"{count}<br><small>+{one.announced} undone as announced</small>" if one.announced else count
+    known = sum(drill.lost or 0 for drill in one.measured)
+    if one.uncounted == len(one.measured):
+        return "-"
+    count = f'<b class="fail">{known}</b>' if known else "0"
+    unknown = f"<br><small>{one.uncounted} not counted</small>" if one.uncounted else ""
+    return f"{count}{unknown}" + (f"<br><small>+{one.announced} as announced</small>" if one.announced else "")
 
 
 def _trend(one: Procedure) -> str:
@@ -144,8 +149,8 @@ def _trend(one: Procedure) -> str:
     line = " ".join(f"{a},{b}" for a, b in points)
     return (
         f'<svg class="trend" width="{_WIDTH}" height="{_HEIGHT}" role="img"><title>RTO, upper bound: {told}</title>'
-        f'<polyline points="{line}"/><circle cx="{x}" cy="{y}" r="2.6"/></svg><br><small>{share} since '
-        f"{one.trend[-2][0]}</small>"
+        f'<polyline points="{line}"/><circle cx="{x}" cy="{y}" r="2.6"/></svg>'
+        f"<br><small>{share} since<br>{one.trend[-2][0]}</small>"
     )
 
 
@@ -178,7 +183,9 @@ def _drill(drill: Drill, places: Mapping[str, str]) -> str:
 
 
 def _link(text: str, drill: str, places: Mapping[str, str]) -> str:
-    return f'<a href="{places[drill]}">{escape(text)}</a>' if drill in places else escape(text)
+    # titles name commands between backticks, as docstrings do
+    told = _CODE.sub(r"<code>\1</code>", escape(text))
+    return f'<a href="{places[drill]}">{told}</a>' if drill in places else told
 
 
 def _changes(given: Answers, places: Mapping[str, str]) -> str:
