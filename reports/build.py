@@ -4,33 +4,41 @@ from __future__ import annotations
 
 import json
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from reports import lines, page, summary, toolchain
+from reports import answers, front, lines, page, past, policy, run, secrecy, summary, toolchain
 from reports.configuration import configuration
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 RECORD = "drills.jsonl"
 PAGE = "index.html"
 SUMMARY = "summary.md"
 HISTORY = "history.jsonl"
+POLICY = Path(__file__).parents[1] / "drills" / "gate.toml"
 
 
 class NotBuiltError(RuntimeError):
     """The page was not built; the message says why. The summary is there all the same."""
 
 
-def build(results: Path, output: Path) -> Path:
+def build(results: Path, output: Path, secrets: Mapping[str, str] | None = None) -> Path:
     """Write ``summary.md`` and ``index.html`` into ``output`` and return the path of the page.
 
     An older page is removed first, so that no page of another run can be taken for this one.
 
     Args:
         results: the folder of Allure results.
-        output: the folder that holds drills.jsonl; the history is kept beside this folder.
+        output: the folder that holds drills.jsonl and run.json; the history is kept beside this folder.
+        secrets: what must not be in the page, each with its name.
 
     Raises:
-        NotBuiltError: no results, or Node, npm or the registry is not at hand, or the page would ask a host.
-        BadLineError: drills.jsonl is damaged.
+        NotBuiltError: no results, or Node, npm or the registry is not at hand, or the page would ask a host or tell
+            a secret.
+        BadLineError: drills.jsonl, run.json or the history is damaged.
     """
     target = output / PAGE
     target.unlink(missing_ok=True)
@@ -38,46 +46,67 @@ def build(results: Path, output: Path) -> Path:
     if not any(results.glob("*-result.json")):
         raise NotBuiltError(f"there are no results in {results}")
     try:
-        html = page.closed(_generate(results, output))
+        html, lengthened = _generate(results, output)
+        html = page.closed(_fronted(html, output))
     except (toolchain.NotAtHandError, page.AsksOutsideError) as error:
         raise NotBuiltError(str(error)) from error
+    told = sorted(set(secrecy.in_page(html, secrets or {})) | set(secrecy.in_text(lengthened, secrets or {})))
+    if told:
+        raise NotBuiltError(f"it would tell secrets: {', '.join(told)}")
+    # only a page that stands is a point in history
+    _put(_history(output), lengthened)
     return _put(target, html)
 
 
 def summarise(output: Path) -> Path:
-    """Write ``summary.md`` from ``drills.jsonl``, both in ``output``.
+    """Write ``summary.md`` from ``drills.jsonl``, ``run.json`` and the history.
 
     Raises:
-        BadLineError: drills.jsonl is damaged.
+        BadLineError: one of them is damaged.
     """
     output.mkdir(parents=True, exist_ok=True)
-    return _put(output / SUMMARY, summary.render(lines.read(output / RECORD)))
+    was, drills, given = _read(output)
+    return _put(output / SUMMARY, summary.render(was, drills, given))
 
 
-def _generate(results: Path, output: Path) -> str:
+def _read(output: Path) -> tuple[run.Run, list[lines.Drill], answers.Answers]:
+    was, drills, earlier = run.read(output / run.FILE), lines.read(output / RECORD), past.read(_history(output))
+    today = datetime.now(UTC).date()
+    return was, drills, answers.answers(was, drills, earlier, policy.read(POLICY), today)
+
+
+def _fronted(html: str, output: Path) -> str:
+    was, drills, given = _read(output)
+    return page.fronted(html, front.front(was, drills, given, page.places(html)))
+
+
+def _history(output: Path) -> Path:
+    return output.resolve().parent / HISTORY
+
+
+def _generate(results: Path, output: Path) -> tuple[str, str]:
     interpreter = toolchain.node()
     allure = toolchain.allure(interpreter, toolchain.cache())
-    history = output.resolve().parent / HISTORY
     with tempfile.TemporaryDirectory(prefix="spheroseg-report-") as folder:
-        html, lengthened = _run_allure(interpreter, allure, results.resolve(), output.resolve(), Path(folder))
-        # only a page that stands is a point in history
-        _put(history, lengthened)
-    return html
+        return _run_allure(interpreter, allure, results.resolve(), output.resolve(), Path(folder))
 
 
 def _run_allure(
     interpreter: toolchain.Node, allure: Path, results: Path, output: Path, folder: Path
 ) -> tuple[str, str]:
-    history, config = folder / HISTORY, folder / "allurerc.json"
-    before = output.parent / HISTORY
+    history, config, before = folder / HISTORY, folder / "allurerc.json", _history(output)
     history.write_text(before.read_text(encoding="utf-8") if before.is_file() else "", encoding="utf-8")
-    beside = [path for path in (output / SUMMARY, output / RECORD) if path.is_file()]
-    config.write_text(json.dumps(configuration(lines.read(output / RECORD), history, beside)), encoding="utf-8")
-    argv = [str(allure), "generate", "-c", str(config), "-o", f"{folder}/page", str(results)]
-    said = toolchain.run(interpreter, argv, folder, toolchain.GENERATE_SECONDS, "Allure failed")
+    beside = [path for path in (output / SUMMARY, output / RECORD, output / run.FILE) if path.is_file()]
+    wanted = configuration(lines.read(output / RECORD), history, past.read(before), beside)
+    config.write_text(json.dumps(wanted), encoding="utf-8")
+    # `generate` never holds its gate against anything; `run` does, and here what it runs lays the results down
+    copy = f"require('fs').cpSync({json.dumps(str(results))}, 'allure-results', {{recursive: true}})"
+    argv = [str(allure), "run", "-c", str(config), "--cwd", str(folder), "-o", f"{folder}/page", "--silent"]
+    argv += ["--ignore-logs", "--", str(interpreter.executable), "-e", copy]
+    said = toolchain.run(interpreter, argv, folder, toolchain.GENERATE_SECONDS, "Allure failed", held=True)
     made = folder / "page" / PAGE
     if not made.is_file():
-        # a plugin that fails is no failure to Allure: it exits with 0
+        # a plugin that fails is no failure to Allure
         raise NotBuiltError(f"Allure left no page: {toolchain.gist(said)}")
     return made.read_text(encoding="utf-8"), history.read_text(encoding="utf-8")
 

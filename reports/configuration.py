@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reports.lines import Drill
+    from reports.past import Run
 
 NAME = "SpherosegV4 rollback drills"
 # of the sixteen that Allure draws by itself, those that say something about drills
@@ -30,21 +31,28 @@ CHARTS = [
 ]
 
 
-def configuration(drills: Sequence[Drill], history: Path, beside: Sequence[Path] = ()) -> dict[str, Any]:
+def configuration(
+    drills: Sequence[Drill], history: Path, earlier: Sequence[Run] = (), beside: Sequence[Path] = ()
+) -> dict[str, Any]:
     """Return the configuration of one report.
 
     Args:
         drills: what the run recorded.
         history: the file that the next report compares with.
+        earlier: what that file holds.
         beside: files of the whole run to put into the page.
     """
+    machine = ", ".join(sorted({one.machine for one in drills if one.machine})) or "unknown machine"
     return {
         "name": NAME,
         "historyPath": str(history),
         "historyLimit": 60,
         "appendHistory": True,
+        # times of another kind of machine are another history
+        "environment": "machine",
+        "environments": {"machine": {"name": machine}},
         "performance": metrics.titles(drills),
-        "qualityGate": {"rules": metrics.rules(drills)},
+        "qualityGate": {"rules": metrics.rules(drills, earlier)},
         "categories": {"rules": categories()},
         # what allure-pytest adds by itself and nobody reads
         "hideLabels": ["parentSuite", "suite", "subSuite", "host", "thread", "framework", "language", "package"],

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+PASS, FAIL, INCONCLUSIVE, NOT_TESTED = "pass", "fail", "inconclusive", "not tested"
 
 
 class BadLineError(ValueError):
@@ -17,7 +19,14 @@ class BadLineError(ValueError):
 
 @dataclass(frozen=True)
 class Drill:
-    """What one drill found. Seconds are upper bounds; infinity means: not within the drill."""
+    """What one drill found. Seconds are upper bounds; infinity means: not within the drill.
+
+    Attributes:
+        rto_low: the lower bounds that go with `rto`.
+        announced: writes of which the rollback said beforehand that they will not be there.
+        pace: median seconds of a good answer before the fault: how fast the host was.
+        machine: the kind of machine; times of two kinds are not compared.
+    """
 
     id: str
     title: str
@@ -30,6 +39,18 @@ class Drill:
     lost: int | None
     failed: int | None
     versions: dict[str, str]
+    rto_low: dict[str, float] = field(default_factory=dict)
+    announced: int | None = None
+    blamed: int | None = None
+    severity: str = ""
+    command: str = ""
+    started: str = ""
+    seed: int | None = None
+    git_head: str = ""
+    dirty: bool = False
+    machine: str = ""
+    pace: float | None = None
+    images: dict[str, str] = field(default_factory=dict)
 
     @property
     def slowest(self) -> float | None:
@@ -37,9 +58,19 @@ class Drill:
         return max(self.rto.values(), default=None)
 
     @property
+    def slowest_low(self) -> float | None:
+        """What that RTO is at least, or None when no path was measured."""
+        return max(self.rto_low.values(), default=None)
+
+    @property
     def dark(self) -> float | None:
         """The downtime of the path that was down longest, or None when none was measured."""
         return max(self.downtime.values(), default=None)
+
+    @property
+    def passed(self) -> bool:
+        """Say whether it proved what it is there for."""
+        return self.verdict == PASS
 
 
 def read(path: Path) -> list[Drill]:
@@ -75,21 +106,30 @@ def parse(raw: dict[str, Any]) -> Drill:
         verdict=str(raw["verdict"]).lower(),
         reason=str(raw.get("reason") or ""),
         objective=_seconds(raw.get("objective_s")),
-        rto=_bounds(raw.get("rto_s")),
-        downtime=_bounds(raw.get("downtime_s")),
+        rto=_bounds(raw.get("rto_s"), "high"),
+        downtime=_bounds(raw.get("downtime_s"), "high"),
         lost=_count(writes, "lost"),
         failed=_count(requests, "failed"),
         versions={name: str(value) for name, value in (raw.get("versions") or {}).items()},
+        rto_low=_bounds(raw.get("rto_s"), "low"),
+        announced=_count(writes, "announced"),
+        blamed=_count(requests, "failed_by_fault"),
+        pace=_seconds(raw.get("pace_s")),
+        images={name: str(value) for name, value in (raw.get("images") or {}).items()},
+        seed=raw.get("seed"),
+        dirty=bool(raw.get("dirty")),
+        **{name: str(raw.get(name) or "") for name in ("severity", "command", "started", "git_head", "machine")},
     )
 
 
-def _bounds(intervals: dict[str, dict[str, float | None]] | None) -> dict[str, float]:
-    return {path: _upper(interval) for path, interval in (intervals or {}).items()}
+def _bounds(intervals: dict[str, dict[str, float | None]] | None, end: str) -> dict[str, float]:
+    return {path: _end(interval, end) for path, interval in (intervals or {}).items()}
 
 
-def _upper(interval: dict[str, float | None]) -> float:
-    high = interval["high"]
-    return math.inf if high is None else float(high)
+def _end(interval: dict[str, float | None], end: str) -> float:
+    high, value = interval["high"], interval.get(end)
+    # what never came back while it was watched took at least as long
+    return math.inf if high is None or value is None else float(value)
 
 
 def _seconds(value: float | None) -> float | None:

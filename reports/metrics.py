@@ -7,19 +7,30 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from reports import past
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from reports.lines import Drill
+    from reports.past import Run
 
 
+#: Figures of the run as a whole, that its gate hangs on.
+OVERALL = {
+    "run.held": "Sentences that the gate holds against the run",
+    "run.undrilled": "Procedures of the runbook that the run should have drilled and did not",
+}
 GROUPS = {
     "rto": "RTO: seconds until the slowest path was back, upper bound",
     "downtime": "Downtime: seconds the worst path was down, upper bound",
     "failed": "Requests failed by the switch",
     "lost": "Acknowledged writes lost",
+    "slower": "Slower than last time, beyond what the probes' spacing explains",
+    "pace": "Host: milliseconds a good answer took before the fault",
+    "run": "The run as a whole",
 }
-UNITS = {"rto": "s", "downtime": "s", "failed": "requests", "lost": "writes"}
+UNITS = {"rto": "s", "downtime": "s", "failed": "requests", "lost": "writes", "slower": "%", "pace": "ms"}
 
 
 @dataclass(frozen=True)
@@ -37,52 +48,52 @@ class Figure:
         return f"{self.drill.id}.{self.group}"
 
 
-def figures(drill: Drill) -> list[Figure]:
-    """Return the four figures a drill is read by; lower is better for each."""
+def figures(drill: Drill, earlier: Sequence[Run] = ()) -> list[Figure]:
+    """Return the figures a drill is read by; lower is better for each."""
+    slower = past.slower(drill, earlier)
     return [
         Figure(drill, "rto", drill.slowest, drill.objective),
         Figure(drill, "downtime", drill.dark, None),
         Figure(drill, "failed", drill.failed, None),
         Figure(drill, "lost", drill.lost, 0),
+        Figure(drill, "slower", slower and slower * 100, None if slower is None else past.WORSE * 100),
+        Figure(drill, "pace", drill.pace and drill.pace * 1000, None),
     ]
 
 
-def samples(drills: Iterable[Drill], at: int) -> list[dict[str, Any]]:
+def samples(
+    drills: Iterable[Drill], at: int, earlier: Sequence[Run] = (), overall: Mapping[str, int] | None = None
+) -> list[dict[str, Any]]:
     """Return the content of ``*-perf.json``; ``at`` is in milliseconds since 1970.
 
     A figure that was not measured, or has no bound, is left out: its gate rule then fails.
     """
+    found = {one.key: one.value for drill in drills for one in figures(drill, earlier)} | dict(overall or {})
     return [
-        {"id": str(uuid.uuid4()), "key": figure.key, "value": figure.value, "start": at, "stop": at}
-        for drill in drills
-        for figure in figures(drill)
-        if figure.value is not None and math.isfinite(figure.value)
+        {"id": str(uuid.uuid4()), "key": key, "value": value, "start": at, "stop": at}
+        for key, value in found.items()
+        if value is not None and math.isfinite(value)
     ]
 
 
 def titles(drills: Sequence[Drill]) -> dict[str, Any]:
     """Return the ``performance`` part of the configuration: a table for each figure, a row for each drill."""
-    return {
-        "groups": {name: {"title": title} for name, title in GROUPS.items()},
-        "metrics": {
-            figure.key: {
-                "title": drill.title,
-                "unit": UNITS[figure.group],
-                "better": "lower",
-                "group": figure.group,
-            }
-            for drill in drills
-            for figure in figures(drill)
-        },
-    }
-
-
-def rules(drills: Sequence[Drill]) -> list[dict[str, Any]]:
-    """Return the quality gate: nothing failed, each objective met, no write lost."""
-    limits = [
-        {"id": figure.key, "metricMax": {"key": figure.key, "value": figure.limit}}
+    of_drills = {
+        f"{drill.id}.{group}": {"title": drill.title, "unit": unit, "better": "lower", "group": group}
         for drill in drills
-        for figure in figures(drill)
-        if figure.limit is not None
-    ]
-    return [{"maxFailures": 0}, {"successRate": 1}, *limits]
+        for group, unit in UNITS.items()
+    }
+    of_runs = {key: {"title": title, "unit": "", "better": "lower", "group": "run"} for key, title in OVERALL.items()}
+    return {"groups": {name: {"title": title} for name, title in GROUPS.items()}, "metrics": {**of_drills, **of_runs}}
+
+
+def rules(drills: Sequence[Drill], earlier: Sequence[Run] = ()) -> list[dict[str, Any]]:
+    """Return the quality gate: nothing failed, nothing held against the run, each figure within its limit.
+
+    The limits: each objective met, no write lost, nothing slower than last time by more than 25 %. A figure without a
+    sample breaks its rule.
+    """
+    limits = [(one.key, one.limit) for drill in drills for one in figures(drill, earlier) if one.limit is not None]
+    whole = [(key, 0) for key in OVERALL]
+    asked = [{"id": key, "metricMax": {"key": key, "value": limit}} for key, limit in (*whole, *limits)]
+    return [{"maxFailures": 0}, {"successRate": 1}, *asked]

@@ -1,7 +1,9 @@
-"""The finished page asks nobody: analytics taken out, the browser forbidden, and both checked."""
+"""The finished page: the first page put in front, analytics taken out, the browser forbidden to ask anybody."""
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 from html.parser import HTMLParser
 
@@ -23,6 +25,10 @@ LOADED = MEDIA | {"script", "link", "base", "meta", "iframe", "frame"}
 OUTSIDE = re.compile(r"(?:^|[\s,;=])(?:https?:)?//[^\s/]", re.IGNORECASE)
 
 
+EMBEDDED = re.compile(r'd\("data/test-results/([^"]+)\.json","([^"]*)"\)')
+BODY = re.compile(r"<body[^>]*>")
+
+
 class AsksOutsideError(ValueError):
     """The page would ask another host."""
 
@@ -41,6 +47,27 @@ def closed(html: str) -> str:
     if left or "googletagmanager" in page:
         raise AsksOutsideError(f"the page would ask another host: {', '.join(left) or 'analytics left in it'}")
     return page
+
+
+def places(html: str) -> dict[str, str]:
+    """Return where a page of Allure tells each drill, by the id of the drill."""
+    found: dict[str, str] = {}
+    for name, blob in EMBEDDED.findall(html):
+        labels = json.loads(base64.b64decode(blob)).get("labels") or ()
+        found |= {str(one["value"]): f"#{name}" for one in labels if one["name"] == "drill"}
+    return found
+
+
+def fronted(html: str, front: str) -> str:
+    """Return the page with this at the beginning of its body.
+
+    Raises:
+        AsksOutsideError: the page has no body to put it in.
+    """
+    at = BODY.search(html)
+    if at is None:
+        raise AsksOutsideError("the page has no body to put its first page in")
+    return f"{html[: at.end()]}{front}{html[at.end() :]}"
 
 
 def outside(html: str) -> list[str]:

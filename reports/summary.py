@@ -1,43 +1,68 @@
-"""summary.md: the run in one table, from drills.jsonl and nothing else."""
+"""summary.md: the first page for a comment on a pull request, from what was recorded and nothing else."""
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from typing import TYPE_CHECKING
 
+from reports.wording import ANSWERS, UNKNOWN, bounds, counted, headline, plain, seconds, word
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    from reports.answers import Answers, Finding, Procedure
     from reports.lines import Drill
+    from reports.run import Run
 
-HEADER = (
-    "Drill",
-    "Verdict",
-    "Objective",
-    "RTO (upper bound)",
-    "Downtime (upper bound)",
-    "Lost writes",
-    "Requests failed by the switch",
-    "Reason",
-)
-UNKNOWN = "-"
+__all__ = ["cell", "per_path", "render", "table"]
+
+ISSUES = ("If this happens", "Can we?", "Objective", "RTO, slowest path", "Longest downtime", "Writes lost", "Drills")
+DRILLS = ("Drill", "Verdict", "Objective", "RTO", "Downtime (upper bound)", "Lost writes", "Requests broken", "Reason")
+FINDINGS = ("Finding", "Owner", "Open since", "Drill again by")
 
 
-def render(drills: Sequence[Drill]) -> str:
+def render(run: Run, drills: Sequence[Drill], given: Answers) -> str:
     """Return the whole file. What was not measured is a dash, never a zero."""
-    rows = [HEADER, tuple("---" for _ in HEADER), *(_row(drill) for drill in drills)]
-    table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
-    return f"# SpherosegV4 rollback drills\n\n{headline(drills)}\n\n{table}\n"
+    answer, sentence = headline(run, given)
+    parts = [
+        "# SpherosegV4 rollback drills",
+        f"**Can we roll back today? {answer}** {sentence}",
+        counted(drills),
+        table(ISSUES, map(_issue, given.issues)),
+        *_list("What got worse", [f"{one.drill.title}: {one.sentence}" for one in given.changes if not one.better]),
+        *_list("Not tested", [f"{one.what}: {one.why}" for one in given.untested]),
+        *_findings(given.findings),
+        "<details><summary>Every drill</summary>",
+        table(DRILLS, map(_row, drills)),
+        "</details>",
+        *([f"Again: `{run.command}`"] if run.command else []),
+        f"Next drill due: {given.due}",
+    ]
+    return "\n\n".join(parts) + "\n"
 
 
-def headline(drills: Sequence[Drill]) -> str:
-    """Return one sentence: how many drills, and how many of each verdict."""
-    if not drills:
-        return "No drill recorded a verdict."
-    counts = Counter(drill.verdict for drill in drills)
-    parts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
-    return f"{len(drills)} drill{'s' if len(drills) > 1 else ''}: {parts}."
+def _issue(one: Procedure) -> tuple[str, ...]:
+    slow = one.slowest
+    return (
+        one.title,
+        f"**{ANSWERS[one.verdict]}**",
+        seconds(one.objective),
+        UNKNOWN if slow is None else bounds(slow.slowest_low, slow.slowest),
+        per_path(one.downtime),
+        UNKNOWN if one.lost is None else str(one.lost),
+        f"{one.passed} of {len(one.drills)} passed" if one.drills else word(one.verdict),
+    )
+
+
+def _list(title: str, sentences: Sequence[str]) -> list[str]:
+    return [f"### {title}", "\n".join(f"- {cell(one)}" for one in sentences)] if sentences else []
+
+
+def _findings(findings: Sequence[Finding]) -> list[str]:
+    if not findings:
+        return []
+    rows = ((cell(f"{one.title}: {plain(one.sentence)}"), one.owner, str(one.since), str(one.retest))
+            for one in findings)  # fmt: skip
+    return ["### Open findings", table(FINDINGS, rows)]
 
 
 def _row(drill: Drill) -> tuple[str, ...]:
@@ -45,26 +70,23 @@ def _row(drill: Drill) -> tuple[str, ...]:
         cell(drill.title if drill.title == drill.id else f"{drill.title} ({drill.id})"),
         f"**{cell(drill.verdict)}**" if drill.verdict != "pass" else "pass",
         seconds(drill.objective),
-        per_path(drill.rto),
+        UNKNOWN if drill.slowest is None else bounds(drill.slowest_low, drill.slowest),
         per_path(drill.downtime),
         UNKNOWN if drill.lost is None else str(drill.lost),
         UNKNOWN if drill.failed is None else str(drill.failed),
-        cell(drill.reason),
+        cell(plain(drill.reason)),
     )
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def per_path(bounds: dict[str, float]) -> str:
     """Return ``frontend 1.2 s, read 3.4 s``."""
     return ", ".join(f"{cell(path)} {seconds(high)}" for path, high in sorted(bounds.items())) or UNKNOWN
-
-
-def seconds(value: float | None) -> str:
-    """Return the seconds with one decimal, rounded up: an upper bound stays one."""
-    if value is None:
-        return UNKNOWN
-    if math.isinf(value):
-        return "not within the drill"
-    return f"{math.ceil(round(value * 10, 6)) / 10:.1f} s"
 
 
 def cell(text: str) -> str:

@@ -48,7 +48,7 @@ def record(request):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as file:
             file.write(text + "\\n")
-    return lambda **line: write(line.pop("raw", None) or json.dumps(line))
+    return lambda **line: write(line.pop("raw", None) or json.dumps({"writes": {"lost": 0}, **line}))
 """
 HEAD = """
 import os, pathlib, pytest
@@ -208,6 +208,10 @@ RED = [
     pytest.param('record(id="a", verdict="fail", reason="2 lost")', "drill a is fail, not pass: 2 lost", id="fail"),
     pytest.param('record(id="a", verdict="inconclusive", reason="thin")', "drill a is inconclusive*", id="thin"),
     pytest.param("pytest.skip('no engine')", "drill a recorded no verdict*", id="skipped"),
+    pytest.param('record(id="a", verdict="pass", writes={})', "drill a passed without evidence*", id="no-evidence"),
+    pytest.param(
+        'record(id="a", verdict="not tested", reason="no Grafana")', "drill a is not tested*", id="not-tested"
+    ),
     pytest.param("pass", "drill a recorded no verdict*", id="silent"),
     pytest.param('record(id="b", verdict="pass")', "drill a recorded no verdict*", id="other-drill"),
     pytest.param('record(id="a", verdict="passed")', "drill a is passed, not pass*", id="unknown-verdict"),
@@ -229,6 +233,62 @@ def test_the_gate_is_red(project: pytest.Pytester, body: str, sentence: str) -> 
     assert len(errors) == 1
 
 
+LEAKING = (
+    HEAD
+    + """
+import allure
+from fixtures.allure_results import vault
+
+@pytest.mark.engine
+@drill("a")
+def test_a(record, request):
+    vault(request.config).tell({"kJ3-vR8_tQzL0wXy": "JWT_SECRET"})
+    allure.attach("token kJ3-vR8_tQzL0wXy", "log", allure.attachment_type.TEXT)
+    record(id="a", verdict="pass", reason="it said kJ3-vR8_tQzL0wXy")
+"""
+)
+
+
+@pytest.mark.parametrize("argv", [pytest.param(("-n0",), id="one-process"), pytest.param(("-n1",), id="worker")])
+def test_a_secret_in_the_report_is_red_and_struck_out(project: pytest.Pytester, argv: tuple[str, ...]) -> None:
+    """The whole report is searched for every secret of the run; what leaked is named, and is not in it any more."""
+    ran = run(project, LEAKING, *argv)
+    assert ran.ret == 1
+    ran.stdout.fnmatch_lines(["gate: *-attachment.txt held the secret JWT_SECRET: it was struck out"])
+    ran.stdout.fnmatch_lines(["gate: drills.jsonl held the secret JWT_SECRET: it was struck out"])
+    files = [path for path in (project.path / "reports").rglob("*") if path.is_file()]
+    assert any(path.name.endswith("-attachment.txt") for path in files)
+    assert not [path for path in files if b"kJ3-vR8_tQzL0wXy" in path.read_bytes()]
+
+
+def test_a_run_says_what_it_left_out(project: pytest.Pytester) -> None:
+    """What was selected, what was not, what was typed: in run.json, for the first page."""
+    two = (
+        PASSING
+        + """
+@pytest.mark.engine
+@pytest.mark.gate
+@drill("b")
+def test_b(record):
+    record(id="b", verdict="pass")
+"""
+    )
+    run(project, two, "-n1", "-m", "monthly", "drills")
+    known = json.loads((project.path / LATEST / "run.json").read_text())
+    assert [one["drill"] for one in known["selected"]] == ["a"]
+    assert [(one["drill"], one["why"]) for one in known["left"]] == [("b", "not asked for")]
+    assert known["command"].endswith("-n1 -m monthly drills")
+    assert known["ended"] >= known["started"]
+
+
+def test_a_whole_run_has_to_drill_every_procedure(project: pytest.Pytester) -> None:
+    """The monthly drill is red while a procedure of the runbook has none; one drill alone is not asked for all."""
+    ran = run(project, PASSING, "-m", "monthly", "drills")
+    assert ran.ret == 1
+    ran.stdout.fnmatch_lines(["gate: procedure Database Rollback / Full Database Restoration was not drilled"])
+    assert run(project, PASSING, "-m", "monthly", "drills/application").ret == 0
+
+
 def test_the_gate_is_red_with_workers(project: pytest.Pytester) -> None:
     """The controller judges what only the workers have collected."""
     ran = run(project, GATED.format(mark="gate", drill='@drill("a")', body="pass"), "-n1")
@@ -245,8 +305,8 @@ def test_a_gated_test_without_an_id_is_red(project: pytest.Pytester, mark: str) 
 
 
 def test_an_ungated_drill_does_not_hold_the_gate(project: pytest.Pytester) -> None:
-    """Only ``monthly`` and ``gate`` hang on the record."""
-    assert run(project, GATED.format(mark="trust", drill='@drill("a")', body="pass")).ret == 0
+    """A test without an id, of which no release hangs, records nothing that could count."""
+    assert run(project, GATED.format(mark="trust", drill="", body="pass")).ret == 0
 
 
 def test_nothing_selected_is_no_pass(project: pytest.Pytester) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import re
 import subprocess
 import sys
 import uuid
@@ -12,12 +14,22 @@ from pathlib import Path
 import pytest
 
 from fixtures import evidence
-from reports import build, lines, page, toolchain
+from reports import build, lines, page, past, toolchain
 from reports.__main__ import NOT_BUILT, main
 
 ROOT = Path(__file__).parents[2]
 NOWHERE = "http://127.0.0.1:9/"
-LINE = {"id": "app.crash", "title": "Crash", "verdict": "fail", "reason": "2 writes lost", "writes": {"lost": 2}}
+LINE = {
+    "id": "app.crash",
+    "title": "Crash",
+    "verdict": "fail",
+    "reason": "2 writes lost",
+    "writes": {"lost": 2},
+    "objective_s": 60,
+    "rto_s": {"read": {"low": 2.0, "high": 2.5}},
+    "machine": "2 CPUs, Docker 20.10",
+}
+SECRET = "kJ3-vR8_tQzL0wXy"  # noqa: S105 -- of nobody
 RESULTS = [("passed", ""), ("failed", "ledger: 2 acknowledged writes are lost"), ("broken", "compose up: exit 1")]
 
 
@@ -42,7 +54,8 @@ def _result(results: Path, number: int, status: str, message: str) -> None:
         "historyId": str(number),
         "status": status,
         "statusDetails": {"message": message},
-        "labels": [{"name": "epic", "value": "Application Rollback"}],
+        "labels": [{"name": "epic", "value": "Application Rollback"}]
+        + ([] if number else [{"name": "drill", "value": "app.crash"}]),
         "start": 1_700_000_000_000,
         "stop": 1_700_000_001_000,
     }
@@ -50,7 +63,7 @@ def _result(results: Path, number: int, status: str, message: str) -> None:
 
 
 def test_a_run_becomes_one_page_that_asks_nobody(run: Path) -> None:
-    """The page stands, is whole, is ours, has the metrics, and a second run finds the first in history."""
+    """The page stands, is whole, opens on ours, has the metrics, and a second run finds the first in history."""
     for _ in range(2):
         built = build.build(run / "allure-results", run)
     html = built.read_text(encoding="utf-8")
@@ -62,6 +75,35 @@ def test_a_run_becomes_one_page_that_asks_nobody(run: Path) -> None:
     assert "googletagmanager" not in html
     assert len((run.parent / "history.jsonl").read_text(encoding="utf-8").splitlines()) == 2
     assert (run / "summary.md").is_file()
+    where = page.places(html)["app.crash"]
+    assert html.index("Can we roll back today?") < html.index('id="app"')
+    assert f'href="{where}"' in html
+    first, _ = past.read(run.parent / build.HISTORY)
+    assert first.drills["app.crash"].rto == 2.5
+    assert first.drills["app.crash"].machine == LINE["machine"]
+    assert first.drills["app.crash"].passed
+
+
+def test_the_page_holds_its_gate_against_the_run(run: Path) -> None:
+    """Allure shows each rule: the objective is kept, the lost writes are not."""
+    html = build.build(run / "allure-results", run).read_text(encoding="utf-8")
+    found = re.search(r'd\("widgets/quality-gate\.json","([^"]*)"', html)
+    assert found is not None
+    (results,) = json.loads(base64.b64decode(found[1])).values()
+    verdicts = {one["rule"]: one["success"] for one in results}
+    assert verdicts["app.crash.rto/metricMax"] is True
+    assert verdicts["app.crash.lost/metricMax"] is False
+    assert verdicts["maxFailures"] is False
+
+
+def test_a_page_that_would_tell_a_secret_is_not_built(run: Path) -> None:
+    """Neither a page nor a point in history: the message names the secret and does not tell it."""
+    _result(run / "allure-results", 7, "failed", f"password {SECRET}")
+    with pytest.raises(build.NotBuiltError, match="would tell secrets: JWT_SECRET") as refused:
+        build.build(run / "allure-results", run, {SECRET: "JWT_SECRET"})
+    assert SECRET not in str(refused.value)
+    assert not (run / build.PAGE).exists()
+    assert not (run.parent / build.HISTORY).exists()
 
 
 def test_allure_is_installed_once(run: Path) -> None:

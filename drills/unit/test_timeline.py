@@ -44,13 +44,13 @@ def test_without_failures_nothing_is_red() -> None:
     """Without failures nothing is red."""
     text = svg(History(samples=samples(400, 1000), marks=MARKS), "t")
     assert 'class="down"' not in text
-    assert 'class="req"' not in text
+    assert 'class="req ' not in text
 
 
 def test_a_failed_request_is_marked() -> None:
     """A failed request is marked."""
     failed = Request("fresh", "read", "/", "GET", 21, 21.1, 502, ok=False, reason="502", release=None)
-    assert 'class="req"' in svg(History(requests=(failed,), samples=samples(400, 1000), marks=MARKS), "t")
+    assert 'class="req rollback"' in svg(History(requests=(failed,), samples=samples(400, 1000), marks=MARKS), "t")
 
 
 def test_a_long_and_bad_drill_stays_small() -> None:

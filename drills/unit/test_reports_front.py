@@ -1,0 +1,299 @@
+"""The first page answers in the order in which somebody asks, and claims nothing that nobody recorded."""
+
+from __future__ import annotations
+
+import ast
+from datetime import UTC, date, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reports import lines, measured, runbook
+from reports.answers import Answers, answers
+from reports.front import front
+from reports.past import Point
+from reports.past import Run as Earlier
+from reports.policy import Exemption, Policy
+from reports.run import Planned, Run
+from reports.summary import render
+
+ROOT = Path(__file__).parents[2]
+TODAY = date(2026, 12, 1)
+MACHINE = "2 CPUs, Docker 20.10"
+CONTACTS = {"DevOps Lead": "devops-lead@company.com", "Database Admin": "dba@company.com"}
+WHOLE = Run("pytest drills/ -m monthly -n 2", "2026-12-01T05:00:00+00:00", complete=True, contacts=CONTACTS)
+OF_EACH = {issue: next(one.name for one in runbook.SECTIONS if one.issue == issue) for issue in runbook.QUICK_REFERENCE}
+
+
+def drill(section: str = OF_EACH["DB Error"], **changes: Any) -> lines.Drill:
+    """One recorded drill of a section."""
+    usual: dict[str, Any] = {
+        "id": section.rsplit(" / ", maxsplit=1)[-1].lower(),
+        "title": f"{section} <works>",
+        "section": section,
+        "severity": "critical",
+        "verdict": "pass",
+        "objective_s": 900,
+        "rto_s": {"read": {"low": 20.0, "high": 21.0}, "ml": {"low": 22.0, "high": 24.0}},
+        "downtime_s": {"read": {"low": 30.0, "high": 31.0}},
+        "writes": {"kept": 100, "lost": 0, "announced": 3},
+        "requests": {"total": 500, "failed": 0},
+        "machine": MACHINE,
+        "started": "2026-12-01T05:01:00+00:00",
+        "command": "pytest -k it --seed 7",
+    }
+    return lines.parse({**usual, **changes})
+
+
+ALL = [drill(section) for section in OF_EACH.values()]
+
+
+def earlier(name: str, *months: tuple[int, bool, float]) -> list[Earlier]:
+    """Earlier runs of one drill: month, whether it passed, RTO."""
+    return [
+        Earlier(date(2026, month, 1), {name: Point(date(2026, month, 1), passed, MACHINE, {"rto": rto})})
+        for month, passed, rto in months
+    ]
+
+
+def told(drills: list[lines.Drill], past: list[Earlier] | None = None, **more: Any) -> Answers:
+    """What the first page says of these drills."""
+    return answers(more.get("run", WHOLE), drills, past or [], more.get("policy", Policy()), TODAY)
+
+
+def page(drills: list[lines.Drill], past: list[Earlier] | None = None, **more: Any) -> str:
+    """The first page as the text that somebody reads."""
+    html = front(more.get("run", WHOLE), drills, told(drills, past, **more), {drills[0].id: "#abc"} if drills else {})
+    reader = _Reader()
+    reader.feed(html)
+    return " ".join(" ".join(reader.said).split())
+
+
+class _Reader(HTMLParser):
+    """Collects the text of a page, without style and script."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[str] = []
+        self.silent = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Style and script are not read by people."""
+        self.silent = tag in {"style", "script"}
+        self.said += [str(value) for name, value in attrs if name == "href"]
+
+    def handle_endtag(self, tag: str) -> None:
+        """What follows them is."""
+        self.silent = self.silent and tag not in {"style", "script"}
+
+    def handle_data(self, data: str) -> None:
+        """Collect it."""
+        self.said += [] if self.silent else [data]
+
+
+@pytest.mark.parametrize(
+    ("drills", "answer"),
+    [
+        pytest.param(ALL, "Can we roll back today? Yes.", id="all-pass"),
+        pytest.param(
+            [*ALL, drill(id="x", verdict="fail", reason="late")], "Can we roll back today? No.", id="one-fails"
+        ),
+        pytest.param([*ALL, drill(id="x", verdict="odd")], "Can we roll back today? No.", id="unknown-verdict"),
+        pytest.param(ALL[:3], "Can we roll back today? In 3 of 4 cases.", id="one-undrilled"),
+        pytest.param([*ALL[:3], drill(OF_EACH["Complete Failure"], verdict="inconclusive")], "In 3 of 4", id="thin"),
+        pytest.param([], "Can we roll back today? Not shown.", id="nothing"),
+    ],
+)
+def test_the_first_answer_is_the_worst_that_is_known(drills: list[lines.Drill], answer: str) -> None:
+    """Yes needs a pass for each row of the Quick Reference; silence is no answer."""
+    assert answer in page(drills)
+
+
+def test_a_red_gate_is_never_a_plain_yes() -> None:
+    """All drills passed and the gate holds something against the run: both are said."""
+    run = Run(**{**WHOLE.__dict__, "gate": ("procedure X was not drilled",)})
+    assert "Yes, but the gate is red. " in page(ALL, run=run)
+    assert "procedure X was not drilled" in page(ALL, run=run)
+
+
+def test_a_partial_run_says_so() -> None:
+    """One drill by hand is no monthly drill."""
+    assert "partial run" in page(ALL, run=Run(**{**WHOLE.__dict__, "complete": False}))
+    assert "partial run" not in page(ALL)
+
+
+def test_a_procedure_shows_its_worst_figures() -> None:
+    """The slowest drill's bounds, the longest downtime, what was lost and what was announced."""
+    slow = drill(id="x", rto_s={"ml": {"low": 80.0, "high": 90.3}}, downtime_s={"read": {"low": 1, "high": 200.05}})
+    text = page([*ALL, slow])
+    assert "DB Error 2 of 2 drills passed Yes 15 min 80.0 to 90.3 s read 200.1 s 0 +6 as announced" in text
+
+
+def test_a_loss_that_one_drill_did_not_account_for_is_not_zero() -> None:
+    """The sum of an unknown is unknown."""
+    given = told([*ALL, drill(id="x", writes={}, verdict="fail")])
+    assert given.issues[1].lost is None
+    assert "0 1 not counted" in page([*ALL, drill(id="x", writes={}, verdict="fail")])
+
+
+def test_what_got_worse_is_said_first_and_what_got_better_too() -> None:
+    """A drill that passed and fails, one that failed and passes, and one that is slower by half."""
+    name = ALL[1].id
+    failing = [drill(verdict="fail", reason="late")]
+    assert "fail; it passed on 2026-11-01" in page(failing, earlier(name, (11, True, 24.0)))
+    assert "passes; it did not on 2026-11-01" in page(ALL, earlier(name, (11, False, 24.0)))
+    assert "on 2026-11-01 at most 14.0 s: 57% more" in page(ALL, earlier(name, (11, True, 14.0)))
+    assert "Nothing: no drill fails that passed" in page(ALL, earlier(name, (11, True, 24.0)))
+    assert "no earlier run to compare with" in page(ALL)
+
+
+def test_everything_that_was_not_tested_has_its_reason() -> None:
+    """No drill, left out, never recorded, or said so itself."""
+    run = Run(
+        **{
+            **WHOLE.__dict__,
+            "selected": (Planned("gone", "A drill that crashed", OF_EACH["App Error"], "blocker"),),
+            "left": (
+                Planned("twin-a", "A", "", "", "a harder twin always runs"),
+                Planned("twin-b", "B", "", "", "a harder twin always runs"),
+            ),
+        }
+    )
+    drills = [*ALL, drill(id="g", title="Grafana goes back", verdict="not tested", reason="its image cannot be had")]
+    policy = Policy(procedures={"Rollback Automation": Exemption("no command yet", date(2027, 1, 1))})
+    text = page(drills, run=run, policy=policy)
+    assert "Automated rollback : exempt until 2027-01-01: no command yet" in text
+    assert "nginx : no drill of it ran" in text
+    assert "Grafana goes back : its image cannot be had" in text
+    assert "A drill that crashed : it should have run and recorded nothing" in text
+    assert "2 drills: a harder twin always runs twin-a, twin-b" in text
+
+
+def test_a_finding_has_an_owner_and_a_day() -> None:
+    """Open since the first run without a pass; critical ones are drilled again within two weeks of that."""
+    name = ALL[1].id
+    past = earlier(name, (9, True, 24.0), (10, False, 24.0), (11, False, 24.0))
+    text = page([drill(verdict="fail", reason="ledger: 2 lost")], past)
+    assert "fail: ledger: 2 lost" in text
+    assert "Database Admin, dba@company.com 2026-10-01 2026-10-15, overdue" in text
+    assert "The day for that has passed." in text
+    fresh = told([drill(verdict="fail", severity="blocker")]).findings[0]
+    assert (fresh.since, fresh.retest) == (TODAY, date(2026, 12, 8))
+
+
+def test_what_is_to_be_decided_ends_with_a_place_to_sign() -> None:
+    """Exemptions that are about to end are a decision; the next drill is due on the first of the next month."""
+    policy = Policy(procedures={"Rollback Automation": Exemption("no command yet", date(2026, 12, 20))})
+    text = page(ALL, policy=policy)
+    assert "The exemption of Rollback Automation ends on 2026-12-20 (no command yet): prolong it or end it." in text
+    assert "Next drill due: 2027-01-01" in text
+    assert "accepted, with the conditions above" in text
+    assert "Name Date Signature" in text
+
+
+def test_the_run_can_be_identified_and_repeated() -> None:
+    """Commit, versions, seeds, images and what was typed."""
+    run = Run(**{**WHOLE.__dict__, "facts": {"commit": "0123456789ab with uncommitted changes"}})
+    one = drill(versions={"postgres": "15.20"}, seed=42, images={"backend": "sha256:aabbccddeeff00"})
+    text = page([one], run=run)
+    for words in (
+        "0123456789ab with uncommitted changes",
+        "postgres 15.20",
+        f"{one.id} 42",
+        "backend sha256:aabbccddeeff",
+        "run it again pytest drills/ -m monthly -n 2",
+    ):
+        assert words in text
+
+
+def test_nothing_that_was_recorded_is_taken_for_markup() -> None:
+    """Titles and reasons come from drills, and from what servers answered."""
+    html = front(WHOLE, [drill(reason="<script>x</script>", verdict="fail")], told([drill()]), {})
+    assert "<works>" not in html
+    assert html.count("<script>") == 1
+
+
+def test_a_drill_leads_to_its_story() -> None:
+    """Where the page tells it; a drill without a place is no dead link."""
+    html = front(WHOLE, ALL, told(ALL), {ALL[0].id: "#abc"})
+    assert html.count('href="#abc"') == 1
+
+
+def test_the_summary_says_the_same() -> None:
+    """One model, two layouts."""
+    drills = [*ALL[:3], drill(verdict="fail", id="x", reason="2 | lost")]
+    text = render(WHOLE, drills, told(drills))
+    assert "**Can we roll back today? No.** App Error: yes; DB Error: no" in text
+    assert "| DB Error | **No** | 15 min | 22.0 to 24.0 s |" in text
+    assert r"fail: 2 \| lost" in text
+    assert "Next drill due: 2027-01-01" in text
+
+
+def test_every_section_of_a_drill_is_one_of_the_runbook() -> None:
+    """A drill of a section that the report does not know would have no owner and no row."""
+    named = {name for path in sorted((ROOT / "drills").rglob("test_*.py")) for name in _sections(path)}
+    known = {one.name for one in runbook.SECTIONS}
+    assert named
+    assert named - known == set(), "add it to reports/runbook.py"
+
+
+def _sections(path: Path) -> set[str]:
+    """The sections that a module of drills names; unit tests make up their own."""
+    if path.parent.name == "unit":
+        return set()
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    named = [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and [ast.unparse(one) for one in node.targets] == ["SECTION"]
+    ]
+    named += [node.value for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg == "section"]
+    named += [
+        value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Dict)
+        for key, value in zip(node.keys, node.values, strict=True)
+        if isinstance(key, ast.Constant) and key.value == "section"
+    ]
+    return {str(one.value) for one in named if isinstance(one, ast.Constant)}
+
+
+def test_the_readme_has_the_figures_that_were_measured() -> None:
+    """Its table is rendered from drills/measured.jsonl: `python -m reports --readme` writes both."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert readme == measured.placed(readme, lines.read(ROOT / "drills" / "measured.jsonl"))
+
+
+def test_a_table_that_was_typed_is_stale() -> None:
+    """One changed figure and the README is not what it would be."""
+    readme = f"a\n{measured.BEGIN}\n{measured.END}\nb\n"
+    written = measured.placed(readme, ALL)
+    assert measured.placed(written, ALL) == written
+    assert "| Full restoration | 15 min | 22.0 to 24.0 s | read 31.0 s | 0 |" in measured.placed(
+        readme, [drill("Database Rollback / Full Database Restoration")]
+    )
+    assert measured.placed(written.replace("24.0", "23.9"), ALL) == written
+    with pytest.raises(measured.NoPlaceError):
+        measured.placed("no place", ALL)
+
+
+def test_the_newest_line_of_each_drill_is_kept(tmp_path: Path) -> None:
+    """A run of one drill leaves the figures of the others."""
+    kept, record = tmp_path / "measured.jsonl", tmp_path / "drills.jsonl"
+    kept.write_text('{"id": "a", "verdict": "pass"}\n{"id": "b", "verdict": "pass"}\n', encoding="utf-8")
+    record.write_text('{"id": "b", "verdict": "fail", "findings": [1], "images": {}}\n', encoding="utf-8")
+    measured.keep(record, kept)
+    assert kept.read_text(encoding="utf-8").splitlines() == [
+        '{"id": "a", "verdict": "pass"}',
+        '{"id": "b", "verdict": "fail"}',
+    ]
+
+
+def test_measured_drills_exist() -> None:
+    """A figure of a drill that is no more is no figure."""
+    stamp = datetime(2026, 1, 1, tzinfo=UTC)
+    for one in lines.read(ROOT / "drills" / "measured.jsonl"):
+        assert runbook.section(one.section) in runbook.SECTIONS
+        assert datetime.fromisoformat(one.started) > stamp

@@ -1,0 +1,295 @@
+"""The questions that the first page answers, in the order in which somebody asks them; pure data, no layout."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from reports import past, runbook
+from reports.lines import FAIL, INCONCLUSIVE, NOT_TESTED, PASS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from reports.lines import Drill
+    from reports.policy import Policy
+    from reports.run import Run
+
+__all__ = ["Answers", "Change", "Finding", "Procedure", "Untested", "answers"]
+
+UNTESTED = "untested"
+#: Days until a finding has to be drilled again, by severity; after NIST SP 800-84 none may take longer than a month.
+RETEST_DAYS = {"blocker": 7, "critical": 14}
+_RETEST_DAYS = 30
+_SHOWN = 12
+#: What these drills cannot show, whatever their verdict.
+LIMITS = (
+    "They run on a disposable copy on one host, with a small database: times on production data are longer.",
+    "DNS, the network around the host, its disks and the site itself do not fail in them.",
+    "Nobody is paged: how long people take to notice and to decide is not in any figure.",
+)
+
+
+@dataclass(frozen=True)
+class Procedure:
+    """What the run knows of one procedure, or of one row of the Quick Reference.
+
+    Attributes:
+        verdict: pass, fail, inconclusive, not tested, or untested: no drill of it recorded anything.
+        trend: RTO of the slowest drill, upper bound, in earlier runs and in this one, oldest first, with their days.
+    """
+
+    title: str
+    owner: str
+    objective: float | None
+    drills: tuple[Drill, ...]
+    verdict: str
+    trend: tuple[tuple[date, float], ...] = ()
+
+    @property
+    def measured(self) -> list[Drill]:
+        """The drills that began."""
+        return [one for one in self.drills if one.verdict != NOT_TESTED]
+
+    @property
+    def slowest(self) -> Drill | None:
+        """The drill that was back last; None if none was measured."""
+        measured = [one for one in self.drills if one.slowest is not None]
+        return max(measured, key=lambda one: one.slowest or 0.0, default=None)
+
+    @property
+    def downtime(self) -> dict[str, float]:
+        """The longest downtime of each path."""
+        paths = {path for one in self.drills for path in one.downtime}
+        return {path: max(one.downtime.get(path, 0.0) for one in self.drills) for path in sorted(paths)}
+
+    @property
+    def lost(self) -> int | None:
+        """Acknowledged writes that are gone; None if any drill did not account for its own."""
+        return _sum(one.lost for one in self.measured)
+
+    @property
+    def uncounted(self) -> int:
+        """How many drills did not get as far as accounting for their writes."""
+        return sum(one.lost is None for one in self.measured)
+
+    @property
+    def announced(self) -> int | None:
+        """Writes that the plan had listed beforehand as undone."""
+        return sum(one.announced or 0 for one in self.drills)
+
+    @property
+    def failed(self) -> int | None:
+        """Requests broken by the rollbacks."""
+        return _sum(one.failed for one in self.measured)
+
+    @property
+    def passed(self) -> int:
+        """How many drills passed."""
+        return sum(one.passed for one in self.drills)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One drill that is not what it was last time."""
+
+    drill: Drill
+    better: bool
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Untested:
+    """What the run says nothing about, and why."""
+
+    what: str
+    why: str
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is open: who has it, since when, and when it has to be drilled again."""
+
+    title: str
+    sentence: str
+    severity: str
+    owner: str
+    since: date
+    retest: date
+    command: str = ""
+    drill: str = ""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """All that the first page says."""
+
+    day: date
+    issues: tuple[Procedure, ...]
+    procedures: tuple[Procedure, ...]
+    changes: tuple[Change, ...]
+    compared: date | None
+    untested: tuple[Untested, ...]
+    findings: tuple[Finding, ...]
+    decisions: tuple[str, ...]
+    due: date
+
+    @property
+    def verdict(self) -> str:
+        """Whether one can roll back today: the worst row of the Quick Reference."""
+        return _worst([one.verdict for one in self.issues])
+
+
+def answers(run: Run, drills: Sequence[Drill], earlier: Sequence[past.Run], policy: Policy, today: date) -> Answers:
+    """Answer every question from what was recorded; what nobody recorded is untested, never good."""
+    day = _day(run.started) or today
+    issues = tuple(_issue(name, goal, drills, earlier, day) for name, goal in runbook.QUICK_REFERENCE.items())
+    procedures = tuple(_procedures(drills, earlier, day))
+    findings = tuple(_findings(run, drills, earlier, day))
+    untested = tuple(_untested(run, drills, procedures, policy))
+    changes = tuple(_changes(drills, earlier))
+    compared = earlier[-1].day if earlier else None
+    decisions = tuple(_decisions(findings, untested, changes, policy, day))
+    return Answers(day, issues, procedures, changes, compared, untested, findings, decisions, _next_month(day))
+
+
+def _issue(name: str, goal: float, drills: Sequence[Drill], earlier: Sequence[past.Run], day: date) -> Procedure:
+    sections = [one for one in runbook.SECTIONS if one.issue == name]
+    fit = tuple(one for one in drills if runbook.section(one.section).issue == name)
+    owner = sections[0].owner if sections else ""
+    return Procedure(name, owner, goal, fit, _verdict(fit), _trend(fit, earlier, day))
+
+
+def _procedures(drills: Sequence[Drill], earlier: Sequence[past.Run], day: date) -> Iterable[Procedure]:
+    known = [one.name for one in runbook.SECTIONS]
+    others = sorted({one.section for one in drills if runbook.section(one.section).name not in known})
+    for section in (*runbook.SECTIONS, *map(runbook.section, others)):
+        fit = tuple(one for one in drills if runbook.section(one.section) == section)
+        goals = [one.objective for one in fit if one.objective is not None]
+        goal = max(goals, default=None)
+        yield Procedure(section.title, section.owner, goal, fit, _verdict(fit), _trend(fit, earlier, day))
+
+
+def _verdict(drills: Sequence[Drill]) -> str:
+    return _worst([one.verdict for one in drills])
+
+
+def _worst(verdicts: Sequence[str]) -> str:
+    """Return the worst; nothing at all is untested, and a word that nobody knows is a failure."""
+    ranks = {FAIL: 0, INCONCLUSIVE: 1, UNTESTED: 2, NOT_TESTED: 3, PASS: 4}
+    return min((one if one in ranks else FAIL for one in verdicts), key=ranks.__getitem__, default=UNTESTED)
+
+
+def _trend(drills: Sequence[Drill], earlier: Sequence[past.Run], day: date) -> tuple[tuple[date, float], ...]:
+    """Return the RTO of the drill that is slowest now, over the runs on a machine of its kind: like with like."""
+    slow = max((one for one in drills if one.slowest is not None), key=lambda one: one.slowest or 0.0, default=None)
+    if slow is None or slow.slowest is None or math.isinf(slow.slowest):
+        return ()
+    seen = [run.drills[slow.id] for run in earlier if slow.id in run.drills]
+    points = [(one.day, one.rto) for one in seen if one.rto is not None and one.machine == slow.machine]
+    return (*points[-_SHOWN:], (day, slow.slowest))
+
+
+def _changes(drills: Sequence[Drill], earlier: Sequence[past.Run]) -> Iterable[Change]:
+    for drill in drills:
+        before = [run.drills[drill.id] for run in earlier if drill.id in run.drills]
+        if not before:
+            continue
+        if not drill.passed and before[-1].passed:
+            yield Change(drill, better=False, sentence=f"{drill.verdict}; it passed on {before[-1].day}")
+        elif drill.passed and not before[-1].passed:
+            yield Change(drill, better=True, sentence=f"passes; it did not on {before[-1].day}")
+        if told := past.worse(drill, earlier):
+            yield Change(drill, better=False, sentence=told)
+
+
+def _untested(run: Run, drills: Sequence[Drill], procedures: Sequence[Procedure], policy: Policy) -> Iterable[Untested]:
+    recorded = {one.id for one in drills}
+    for section, procedure in zip(runbook.SECTIONS, procedures, strict=False):
+        if not procedure.drills:
+            exempt = policy.procedures.get(section.name)
+            why = f"exempt until {exempt.until}: {exempt.reason}" if exempt else "no drill of it ran"
+            yield Untested(section.title, why)
+    for drill in drills:
+        if drill.verdict == NOT_TESTED:
+            yield Untested(drill.title, drill.reason)
+    for plan in run.selected:
+        if plan.drill not in recorded:
+            yield Untested(plan.title, "it should have run and recorded nothing")
+    for why in sorted({plan.why for plan in run.left}):
+        left = sorted({plan.drill for plan in run.left if plan.why == why} - recorded)
+        if left:
+            yield Untested(", ".join(left), why, len(left))
+
+
+def _findings(run: Run, drills: Sequence[Drill], earlier: Sequence[past.Run], day: date) -> Iterable[Finding]:
+    for drill in drills:
+        told = past.worse(drill, earlier)
+        if drill.passed and not told:
+            continue
+        if drill.verdict == NOT_TESTED and not any(drill.id in one for one in run.gate):
+            continue
+        sentence = told if drill.passed else f"{drill.verdict}: {drill.reason}"
+        yield _finding(drill.title, sentence, drill.severity, drill.section, _since(drill, earlier, day), drill)
+    recorded = {one.id for one in drills}
+    for plan in run.selected:
+        if plan.drill not in recorded:
+            yield _finding(plan.title, "it recorded no verdict", plan.severity, plan.section, day)
+    for sentence in run.gate:
+        if sentence.startswith("procedure ") or " held the secret " in sentence:
+            yield _finding("The gate", sentence, "critical", "", day)
+
+
+def _finding(  # noqa: PLR0913, PLR0917 -- the columns of a finding
+    title: str, sentence: str, severity: str, section: str, since: date, drill: Drill | None = None
+) -> Finding:
+    retest = since + timedelta(days=RETEST_DAYS.get(severity, _RETEST_DAYS))
+    owner = runbook.section(section).owner
+    command, name = (drill.command, drill.id) if drill else ("", "")
+    return Finding(title, sentence, severity or "normal", owner, since, retest, command, name)
+
+
+def _since(drill: Drill, earlier: Sequence[past.Run], day: date) -> date:
+    """Return the day of the first of the runs without a pass that led to this one."""
+    since = day
+    for run in reversed(earlier):
+        point = run.drills.get(drill.id)
+        if point is not None and point.passed:
+            break
+        since = run.day if point is not None else since
+    return since
+
+
+def _decisions(
+    findings: Sequence[Finding], untested: Sequence[Untested], changes: Sequence[Change], policy: Policy, day: date
+) -> Iterable[str]:
+    for one in findings:
+        late = " The day for that has passed." if one.retest < day else ""
+        yield f"{one.title}: have it repaired and drilled again by {one.retest}, or say why not.{late}"
+    if any(not one.better for one in changes):
+        yield "What got worse: accept it, or have the cause found before the next release."
+    if untested:
+        yield f"{len(untested)} entries under “not tested”: live with that until the next drill, or have them drilled."
+    for name, exempt in {**policy.drills, **policy.procedures}.items():
+        if exempt.until - day < timedelta(days=31):
+            yield f"The exemption of {name} ends on {exempt.until} ({exempt.reason}): prolong it or end it."
+
+
+def _sum(counts: Iterable[int | None]) -> int | None:
+    total, seen = 0, False
+    for count in counts:
+        if count is None:
+            return None
+        total, seen = total + count, True
+    return total if seen else None
+
+
+def _day(stamp: str) -> date | None:
+    return datetime.fromisoformat(stamp).astimezone(UTC).date() if stamp else None
+
+
+def _next_month(day: date) -> date:
+    return (day.replace(day=1) + timedelta(days=32)).replace(day=1)

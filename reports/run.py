@@ -1,0 +1,69 @@
+"""run.json: what run this was, as the process wrote it that was started by hand."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from reports.lines import BadLineError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["FILE", "Planned", "Run", "read"]
+
+FILE = "run.json"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One drill that the run selected, or left out."""
+
+    drill: str
+    title: str
+    section: str
+    severity: str
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run.
+
+    Attributes:
+        command: exactly what was typed, to run it again.
+        started: UTC, ISO 8601; the same for `ended`.
+        complete: it was meant to drill every procedure: the monthly drill, or everything.
+        selected: the drills that ran or should have.
+        left: the drills that were collected and left out.
+        gate: what the gate holds against the run, a sentence each.
+        contacts: who to turn to, by role.
+        facts: commit, machine and whatever else identifies the run, by name.
+    """
+
+    command: str = ""
+    started: str = ""
+    ended: str = ""
+    complete: bool = False
+    selected: tuple[Planned, ...] = ()
+    left: tuple[Planned, ...] = ()
+    gate: tuple[str, ...] = ()
+    contacts: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+def read(path: Path) -> Run:
+    """Read the file; a missing one is a run of which nothing is known.
+
+    Raises:
+        BadLineError: the file is damaged.
+    """
+    if not path.is_file():
+        return Run()
+    try:
+        raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        plans = {name: tuple(Planned(**one) for one in raw.pop(name, ())) for name in ("selected", "left")}
+        return Run(**{**raw, **plans, "gate": tuple(raw.get("gate", ()))})
+    except (TypeError, ValueError, AttributeError) as error:
+        raise BadLineError(f"{path.name} is not the record of a run: {error!r}") from error

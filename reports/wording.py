@@ -1,0 +1,110 @@
+"""How figures and verdicts are put into words, the same on the first page, in summary.md and in the README."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from reports.answers import UNTESTED
+from reports.lines import FAIL, INCONCLUSIVE, NOT_TESTED, PASS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reports.answers import Answers
+    from reports.lines import Drill
+    from reports.run import Run
+
+__all__ = ["ANSWERS", "bounds", "headline", "identity", "plain", "seconds", "word"]
+
+UNKNOWN = "-"
+ANSWERS = {
+    PASS: "Yes",
+    FAIL: "No",
+    INCONCLUSIVE: "Not shown",
+    NOT_TESTED: "Not all of it",
+    UNTESTED: "Not shown",
+}
+_LONG = 300
+_MINUTE = 60
+
+
+def word(verdict: str) -> str:
+    """Return the verdict of a procedure in words."""
+    return "not drilled" if verdict == UNTESTED else verdict
+
+
+def seconds(value: float | None) -> str:
+    """Return the seconds with one decimal, rounded up: an upper bound stays one. Whole minutes are minutes."""
+    if value is None:
+        return UNKNOWN
+    if math.isinf(value):
+        return "not within the drill"
+    if value >= _MINUTE and value % _MINUTE == 0:
+        return f"{value / _MINUTE:g} min"
+    return f"{math.ceil(round(value * 10, 6)) / 10:.1f} s"
+
+
+def bounds(low: float | None, high: float | None) -> str:
+    """Return ``2.1 to 2.4 s``: rounded down and up, so that the truth stays between."""
+    if high is None or low is None or math.isinf(high):
+        return seconds(high)
+    return f"{math.floor(round(low * 10, 6)) / 10:.1f} to {seconds(high) if high % _MINUTE else f'{high:.1f} s'}"
+
+
+def plain(text: str) -> str:
+    """Return a reason as one line of bearable length; the whole one is in the drill."""
+    line = " ".join(text.split())
+    return line if len(line) <= _LONG else f"{line[: _LONG - 1]}…"
+
+
+def headline(run: Run, given: Answers) -> tuple[str, str]:
+    """Return the answer to the question of the page, and the sentence that goes with it."""
+    words = {
+        PASS: "Yes.",
+        FAIL: "No.",
+        INCONCLUSIVE: "Not shown.",
+        NOT_TESTED: "Not all of it.",
+        UNTESTED: "Not shown.",
+    }
+    shown = [one for one in given.issues if one.verdict == PASS]
+    answer = words[given.verdict]
+    if given.verdict != FAIL and shown and len(shown) < len(given.issues):
+        answer = f"In {len(shown)} of {len(given.issues)} cases."
+    if run.gate and given.verdict == PASS:
+        answer = "Yes, but the gate is red."
+    parts = [f"{one.title}: {ANSWERS[one.verdict].lower()}" for one in given.issues]
+    partial = "" if run.complete else " This was a partial run: it stands for no monthly drill."
+    held = f" The gate holds {len(run.gate)} sentence{'s' * (len(run.gate) != 1)} against it." if run.gate else ""
+    return answer, f"{'; '.join(parts)}.{held}{partial}"
+
+
+def counted(drills: Sequence[Drill]) -> str:
+    """Return one sentence: how many drills, and how many of each verdict."""
+    if not drills:
+        return "No drill recorded a verdict."
+    counts = Counter(drill.verdict for drill in drills)
+    parts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
+    return f"{len(drills)} drill{'s' if len(drills) > 1 else ''}: {parts}."
+
+
+def identity(run: Run, drills: Sequence[Drill]) -> list[tuple[str, str]]:
+    """Return what identifies the run, by name; what nobody recorded is left out."""
+    heads = sorted({f"{one.git_head[:12]}{', with uncommitted changes' * one.dirty}" for one in drills if one.git_head})
+    names = sorted({name for one in drills for name in one.versions})
+    versions = [(name, ", ".join(sorted({one.versions[name] for one in drills if name in one.versions})))
+                for name in names]  # fmt: skip
+    images = sorted({f"{name} {image[:19]}" for one in drills for name, image in one.images.items()})
+    seeds = ", ".join(f"{one.id} {one.seed}" for one in drills if one.seed is not None)
+    facts = [
+        ("run it again", run.command),
+        ("started", run.started),
+        ("ended", run.ended),
+        *run.facts.items(),
+        ("code of the drills", ", ".join(heads)),
+        *versions,
+        ("seeds", seeds),
+        ("images", ", ".join(images)),
+    ]
+    return [(name, value) for name, value in facts if value]
