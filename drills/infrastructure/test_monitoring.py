@@ -6,6 +6,7 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from fixtures.case import finding
@@ -13,6 +14,7 @@ from fixtures.checks.evidence import Budget
 from fixtures.checks.residue import Allowed
 from fixtures.faults.candidates import GOOD
 from fixtures.faults.monitoring import ADDED, KINDS, BrokenMonitoring
+from fixtures.monitoring import GRAFANA, grafana_is_here
 from fixtures.operators import broken_target_first, served_meanwhile
 from fixtures.scenario import Scenario, carried_out
 from fixtures.verdict import Finding, Verdict
@@ -72,6 +74,25 @@ def _gap(case: Case) -> Finding:
     return Finding("metrics", Verdict.PASS if good else Verdict.FAIL, text, 0 if good else 1, figures=figures)
 
 
+def broken(kind: str, **more: object) -> Scenario:
+    """A broken file of the monitoring stack, and the way back."""
+    operator = broken_target_first("refuses the configuration") if kind in REFUSABLE else carried_out
+    usual: dict[str, object] = {
+        "command": ("monitoring", GOOD),
+        "objective": OBJECTIVE,
+        "monitored": True,
+        "arranged": steady_containers,
+        "operator": served_meanwhile(operator),
+        "said": ("metrics kept",),
+        "again": 0,  # nobody knows what Prometheus has read until it has read it again
+        "residue": RESIDUE,
+        "blamed": (),
+        "further": sees_again,
+        "budget": Budget(gap=5.0),
+    }
+    return Scenario.back_to(GOOD, BrokenMonitoring(kind), **{**usual, **more})  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     "kind",
     [
@@ -89,22 +110,25 @@ def _gap(case: Case) -> Finding:
 )
 def test_monitoring_that_sees_nothing(drill: Bench, kind: str) -> None:
     """A broken monitoring file goes back: every target is up, every alert loaded, the metrics kept."""
-    drill(
-        Scenario.back_to(
-            GOOD,
-            BrokenMonitoring(kind),  # type: ignore[arg-type]
-            command=("monitoring", GOOD),
-            objective=OBJECTIVE,
-            monitored=True,
-            arranged=steady_containers,
-            operator=served_meanwhile(
-                broken_target_first("refuses the configuration") if kind in REFUSABLE else carried_out
-            ),
-            said=("metrics kept",),
-            again=0,  # nobody knows what Prometheus has read until it has read it again
-            residue=RESIDUE,
-            blamed=(),
-            further=sees_again,
-            budget=Budget(gap=5.0),
-        )
-    )
+    drill(broken(kind))
+
+
+def grafana_shows(case: Case) -> list[Finding]:
+    """Grafana was left alone, is well, and has its source of data still."""
+    where = case.stack.monitoring.compose("port", "grafana", "3000").check().stdout.strip()
+    with httpx.Client(base_url=f"http://{where}", auth=("admin", "development-only"), timeout=10) as client:
+        health, sources = client.get("/api/health").json(), client.get("/api/datasources").json()
+    return [
+        *sees_again(case),
+        finding("grafana healthy", health.get("database") == "ok", f"{health}"),
+        finding("grafana has its source", any(one["type"] == "prometheus" for one in sources), f"{sources}"),
+    ]
+
+
+@pytest.mark.exhaustive  # the way back is that of the others
+@pytest.mark.drill(id="monitoring-grafana", **FACTS)
+def test_grafana_is_left_alone(drill: Bench) -> None:
+    """Prometheus goes back, and Grafana beside it goes on and shows it."""
+    if not grafana_is_here():
+        drill.not_tested(f"the image {GRAFANA} is not here")
+    drill(broken(HARDEST, further=grafana_shows))
