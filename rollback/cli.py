@@ -15,6 +15,7 @@ from rollback import __version__, lock
 from rollback.commandline.backup import app as backups
 from rollback.commandline.config import app as configs
 from rollback.commandline.configuration import certificates, compose, environment, nginx
+from rollback.commandline.contain import containments
 from rollback.commandline.database import databases
 from rollback.commandline.documents import notify, write_postmortem
 from rollback.commandline.migration import migrations
@@ -55,6 +56,7 @@ app.add_typer(releases, name="release")
 app.add_typer(migrations, name="migration")
 app.add_typer(backups, name="backup")
 app.add_typer(configs, name="config")
+app.add_typer(containments, name="contain")
 app.add_typer(databases, name="database")
 app.add_typer(rows, name="rows")
 app.command()(certificates)

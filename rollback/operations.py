@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rollback import lock, typed
+from rollback.containment.standing import refuse_others
 from rollback.documents.notification import END, PROGRESS, START
 from rollback.documents.telling import Telling
 from rollback.journal import Journal
@@ -18,6 +19,7 @@ from rollback.procedures import (
     application,
     compose,
     configuration,
+    containment,
     environment,
     migration,
     restoration,
@@ -54,6 +56,7 @@ PROCEDURES: dict[str, Procedure] = {
     application.NAME: application.plan,
     compose.NAME: compose.plan,
     configuration.NAME: configuration.plan,
+    containment.NAME: containment.plan,
     environment.NAME: environment.plan,
     migration.NAME: migration.plan,
     migration.FORWARD: migration.plan_forward,
@@ -93,6 +96,7 @@ class Operations:
     def planned(self, survey: Callable[[str], dict[str, Any]], procedure: str) -> Plan:
         """The plan of a procedure now; every gate is passed, nothing is changed."""
         self.no_open_run()
+        refuse_others(self.deployment, procedure, containment.NAME)
         return PROCEDURES[procedure](self.deployment, survey(new_run()))
 
     def carry_out(
