@@ -2,42 +2,106 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path  # noqa: TC003 -- typer reads it
+from typing import Annotated, Any
 
 import typer
 
 from rollback.commandline.options import HERE, AsJson, Directory, PlanOnly, Yes, carry_out, understood
 from rollback.console import Speaker
+from rollback.containment import source
 from rollback.deployment import Deployment
 from rollback.operations import Operations
+from rollback.outcome import UsageError
 from rollback.procedures import containment
 
 __all__ = ["containments"]
 
 containments = typer.Typer(
-    cls=understood("all", r"--(?:plan|yes|json|directory).*|-[yC].*"),
+    cls=understood("all", r"--(?!help).*|-[yC].*"),
     help="After a breach: shut, keep the evidence, change every secret, take back what was given out, open again.\n\n"
-    "`rollback contain --yes` does it in that order (the word `all` may be left out); each part can be carried out alone. A failure opens nothing.",
+    "`rollback contain --yes` does it in that order (the word `all` may be left out); each part can be carried out"
+    " alone. A failure opens nothing.",
     no_args_is_help=True,
 )
 
 
-def _contained(parts: tuple[str, ...], directory: Any, *, plan: bool, yes: bool, as_json: bool) -> None:
+Compromised = Annotated[
+    str | None, typer.Option("--compromised-at", help="When the intruder came in, or an instant surely before it.")
+]
+Recorded = Annotated[str | None, typer.Option("--release", help="Whose files are right; else the newest before it.")]
+Patched = Annotated[str | None, typer.Option("--patched", help="The release that closes the hole: its images' tag.")]
+Plain = Annotated[bool, typer.Option("--plain", help="Although the backup is not sealed.")]
+
+
+def _contained(  # noqa: PLR0913 -- the words of the command
+    parts: tuple[str, ...],
+    directory: Path,
+    origin: containment.Origin | None = None,
+    *,
+    plan: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
     deployment, speaker = Deployment.load(directory), Speaker(as_json, yes)
 
     def surveyed(run: str) -> dict[str, Any]:
-        return containment.survey(deployment, parts, run)
+        return containment.survey(deployment, parts, run, origin)
 
     carry_out(Operations(deployment, speaker), speaker, containment.NAME, surveyed, plan_only=plan)
 
 
 @containments.command("all")
-def everything(
-    *, plan: PlanOnly = False, yes: Yes = False, as_json: AsJson = False, directory: Directory = HERE
+def everything(  # noqa: PLR0913 -- the words of the command
+    *,
+    compromised_at: Compromised = None,
+    release: Recorded = None,
+    patched: Patched = None,
+    plain: Plain = False,
+    plan: PlanOnly = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    directory: Directory = HERE,
 ) -> None:
-    """All of it, in order; what fails leaves the deployment shut, and `rollback resume` goes on."""
-    parts = tuple(one for one in containment.PARTS if one != "restore")
-    _contained(parts, directory, plan=plan, yes=yes, as_json=as_json)
+    """All of it, in order; what fails leaves the deployment shut, and `rollback resume` goes on.
+
+    Without --compromised-at nothing is restored: what an intruder has planted in the database stays there.
+    """
+    origin = _origin(compromised_at, release, patched, plain=plain)
+    parts = tuple(one for one in containment.PARTS if one != "restore" or origin is not None)
+    _contained(parts, directory, origin, plan=plan, yes=yes, as_json=as_json)
+
+
+@containments.command()
+def restore(  # noqa: PLR0913 -- the words of the command
+    *,
+    compromised_at: Compromised = None,
+    release: Recorded = None,
+    patched: Patched = None,
+    plain: Plain = False,
+    plan: PlanOnly = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    directory: Directory = HERE,
+) -> None:
+    """The database and the files as they were before the compromise; what was planted is listed and removed.
+
+    From the newest backup before it that is signed, sealed and proven by a restore. What was revoked stays revoked.
+    """
+    origin = _origin(compromised_at, release, patched, plain=plain)
+    if origin is None:
+        raise UsageError("Nobody has said when the intruder came in.", "say --compromised-at TIME")
+    _contained(("restore",), directory, origin, plan=plan, yes=yes, as_json=as_json)
+
+
+def _origin(
+    compromised_at: str | None, release: str | None, patched: str | None, *, plain: bool
+) -> containment.Origin | None:
+    if compromised_at is None:
+        if release or patched or plain:
+            raise UsageError("--release, --patched and --plain are about a restore.", "say --compromised-at TIME too")
+        return None
+    return containment.Origin(source.instant(compromised_at), release, patched, plain)
 
 
 @containments.command()

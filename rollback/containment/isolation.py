@@ -179,9 +179,7 @@ class Isolation:
         self.door.remove()
         try:
             self._each([partial(self._home, one, standing) for one in there if _service(one) == edge])
-            wait_until(self._edge_holds(standing), seconds=SETTLE_SECONDS, what="the edge at its ports")
-            if refused := self._look_again():
-                raise Failed(f"The edge does not take its configuration: {refused}.", "mend that file")
+            self._edge_back(standing)
         except Failed:
             self._each([partial(self._take_in, one) for one in self.inside() if _service(one) == edge])
             self.door.open(standing.ports)
@@ -199,6 +197,11 @@ class Isolation:
             return not ill, f"not well: {', '.join(ill)}" if ill else "healthy"
 
         wait_until(now, seconds=self.deployment.settings.timing.healthy, what="the released services, back home")
+
+    def _edge_back(self, standing: Standing) -> None:
+        wait_until(self._edge_holds(standing), seconds=SETTLE_SECONDS, what="the edge at its ports")
+        if refused := self._look_again():
+            raise Failed(f"The edge does not take its configuration: {refused}.", "mend that file")
 
     def _edge_holds(self, standing: Standing) -> Callable[[], tuple[bool, str]]:
         def now() -> tuple[bool, str]:

@@ -10,8 +10,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rollback import commands
+from rollback.containment import source
 from rollback.containment.evidence import Evidence
 from rollback.containment.isolation import GRACE_SECONDS, Isolation
+from rollback.containment.planted import Planted
 from rollback.containment.revocation import Revocation
 from rollback.containment.rotation import Rotation
 from rollback.containment.standing import Standing
@@ -19,7 +21,9 @@ from rollback.documents.verification import verify
 from rollback.engine import wait_until
 from rollback.outcome import NothingToDo
 from rollback.plan import Plan, Reading, Step
+from rollback.procedures import restoration_survey
 from rollback.procedures.application import ADVISORY
+from rollback.procedures.restoration import exchanged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,7 +31,7 @@ if TYPE_CHECKING:
 
     from rollback.deployment import Deployment
 
-__all__ = ["NAME", "PARTS", "plan", "survey"]
+__all__ = ["NAME", "PARTS", "Origin", "plan", "survey"]
 
 NAME = "contain"
 PARTS = ("isolate", "preserve", "rotate", "revoke", "restore", "reopen")
@@ -35,8 +39,31 @@ PARTS = ("isolate", "preserve", "rotate", "revoke", "restore", "reopen")
 _ANEW = frozenset({"rotate", "restore"})
 
 
-def survey(deployment: Deployment, parts: Sequence[str], run: str) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Origin:
+    """What a breach is undone from, as the operator said it.
+
+    Attributes:
+        compromised: when the intruder came in, or an instant that is surely before it.
+        release: whose files are the right ones; None: the newest good one before that.
+        patched: the release that closes the hole, if it is another one.
+        plain: a backup that is not sealed will do.
+    """
+
+    compromised: datetime
+    release: str | None = None
+    patched: str | None = None
+    plain: bool = False
+
+
+def survey(deployment: Deployment, parts: Sequence[str], run: str, origin: Origin | None = None) -> dict[str, Any]:
     """Read the world and pass every gate; nothing is changed.
+
+    Args:
+        deployment: the live system.
+        parts: of `PARTS`.
+        run: its id.
+        origin: for the part `restore`.
 
     Raises:
         Refused: a container that the engine cannot shut in, a secret of which nobody has said what becomes of it, no
@@ -63,6 +90,23 @@ def survey(deployment: Deployment, parts: Sequence[str], run: str) -> dict[str, 
         "keys": keys,
         "before": {one: [item.id for item in deployment.serving(one)] for one in services},
         "allow": deployment.settings.containment.allow,
+        **(_origin(deployment, run, origin) if "restore" in parts and origin else {}),
+    }
+
+
+def _origin(deployment: Deployment, run: str, origin: Origin) -> dict[str, Any]:
+    """The facts of a restore, with the release and the roles that are the right ones."""
+    release = source.release(deployment, origin.compromised, origin.release)
+    manifest = source.backup(deployment, origin.compromised, plain=origin.plain)
+    if origin.patched is not None:
+        source.Patch(deployment, release, origin.patched).possible()
+    found = restoration_survey.survey(deployment, manifest.id, run, stale=True, outage=True)
+    return {
+        **found,
+        "version": release.version,
+        "patched": origin.patched,
+        "roles": manifest.state.roles,
+        "compromised": origin.compromised.isoformat(timespec="seconds"),
     }
 
 
@@ -118,6 +162,10 @@ class _Procedure:
             yield self._rotated()
         if "revoke" in parts:
             yield self._revoked()
+        if "restore" in parts:
+            yield from (*exchanged(self.deployment, self.facts), self._cleaned())
+            if self.facts["patched"]:
+                yield self._patched()
         if _ANEW & set(parts):
             yield self._anew()
         if "reopen" in parts:
@@ -132,6 +180,12 @@ class _Procedure:
             yield f"new values for {', '.join(self.facts['keys'])}, also in every recorded release and snapshot"
         if "revoke" in parts:
             yield "every user has to sign in again and to set a new password; hashes are set aside in the database"
+        if "restore" in parts:
+            yield (
+                f"the database as backup {self.facts['backup']} has it, taken {self.facts['taken']}; the files as"
+                f" {self.facts['version']} has them; both are older than {self.facts['compromised']}"
+            )
+            yield "what users wrote since is listed row by row beside the run, and the database of before is kept, shut"
         if _ANEW & set(parts) and "isolate" not in parts and Standing.read(self.deployment) is None:
             yield "all services are made anew: users are away for as long as that takes"
 
@@ -188,6 +242,36 @@ class _Procedure:
             "what was given out does not end with the secret that signed it",
             self._revocation.reading,
             self._revocation.revoke,
+            moves_users=True,
+        )
+
+    def _cleaned(self) -> Step:
+        return Step(
+            "what was planted is listed and removed",
+            "compared with what was recorded before the compromise: roles, objects, files, image names",
+            self._planted.reading,
+            self._planted.remove,
+            moves_users=True,
+        )
+
+    @property
+    def _planted(self) -> Planted:
+        facts = self.facts
+        return Planted(self.deployment, self._folder, facts["run"], facts["version"], facts["roles"])
+
+    def _patched(self) -> Step:
+        patch = source.Patch(self.deployment, self._planted.release, self.facts["patched"])
+
+        def named() -> Reading:
+            return Reading(
+                patch.named(), f"the env files name {patch.version if patch.named() else patch.over.version}"
+            )
+
+        return Step(
+            f"{patch.version} is what is started",
+            "the hole that was used is closed",
+            named,
+            patch.name,
             moves_users=True,
         )
 
