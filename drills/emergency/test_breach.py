@@ -14,9 +14,11 @@ from fixtures.checks.residue import Allowed
 from fixtures.faults.candidates import GOOD
 from fixtures.faults.intrusion import Intrusion
 from fixtures.history import PATHS
-from fixtures.scenario import Scenario, carried_out
+from fixtures.scenario import NOTHING_TO_DO, Scenario, carried_out
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from fixtures.bench import Bench
     from fixtures.case import Case
     from fixtures.command import Outcome
@@ -53,6 +55,19 @@ def contained(drill: Drill) -> Outcome:
     return outcome
 
 
+def contained_and_rolled_back(drill: Drill) -> Outcome:
+    """Weeks later somebody rolls back this and that, each to something that is older than the breach."""
+    outcome = contained(drill)
+    (backup,) = (one.name for one in (drill.stack.checkout / ".rollback/backups").glob("2*Z-*"))
+    with (drill.stack.checkout / ".env").open("a", encoding="utf-8") as file:
+        file.write("SPHEROSEG_NOTE=tried something\n")
+    for words in (("environment", GOOD), ("database", backup, "--stale"), ("rows", "users", "--from", backup)):
+        done = drill.stack.rollback(*words, "--yes")
+        told = f"exit {done.status}: {(done.stdout + done.stderr)[-800:]}"
+        drill.findings.append(finding(f"{words[0]} rolled back", done.status in (0, NOTHING_TO_DO), told))
+    return outcome
+
+
 def all_of_it(case: Case) -> list[Finding]:
     """Every promise of the section."""
     fault = case.scenario.fault
@@ -69,11 +84,19 @@ def all_of_it(case: Case) -> list[Finding]:
     ]
 
 
-def breached(**more: object) -> Scenario:
+@pytest.fixture
+def intrusion() -> Iterator[Intrusion]:
+    """He is ended with the drill, however that ends."""
+    one = Intrusion()
+    yield one
+    one.end()
+
+
+def breached(fault: Intrusion, **more: object) -> Scenario:
     """Somebody is inside, and is contained."""
     usual = {
         "releases": (GOOD,),
-        "fault": Intrusion(),
+        "fault": fault,
         "command": ("contain",),
         "serves": dict.fromkeys(PATHS, GOOD),
         "objective": OBJECTIVE,
@@ -92,6 +115,12 @@ def breached(**more: object) -> Scenario:
 
 
 @pytest.mark.drill(id="breach-contained", **FACTS)
-def test_intruder_is_shut_out(drill: Bench) -> None:
+def test_intruder_is_shut_out(drill: Bench, intrusion: Intrusion) -> None:
     """An intruder with tokens, a password and a role of his own loses every way in and out; nothing of his stays."""
-    drill(breached())
+    drill(breached(intrusion))
+
+
+@pytest.mark.drill(id="breach-not-reopened", **FACTS)
+def test_later_rollbacks_do_not_open_the_hole_again(drill: Bench, intrusion: Intrusion) -> None:
+    """Env files, database and rows go back to what is older than the breach: nothing that was revoked is good again."""
+    drill(breached(intrusion, operator=contained_and_rolled_back))

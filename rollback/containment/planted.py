@@ -110,7 +110,7 @@ class Planted:
         """Whatever it owns anywhere becomes the deployment's, its grants and sessions end, it goes."""
         role, heir = sql.Identifier(name), sql.Identifier(live.user)
         with live.connect("postgres", autocommit=True) as admin:
-            if not admin.execute("SELECT FROM pg_roles WHERE rolname = %s", (name,)).fetchone():
+            if admin.execute("SELECT FROM pg_roles WHERE rolname = %s", (name,)).fetchone() is None:
                 return
             admin.execute(sql.SQL("ALTER ROLE {} NOLOGIN PASSWORD NULL").format(role))
             admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", (name,))
