@@ -47,6 +47,7 @@ LATER = {
     "migration": "rollback.commandline.migration:migrations",
     "backup": "rollback.commandline.backup:app",
     "config": "rollback.commandline.config:app",
+    "contain": "rollback.commandline.contain:containments",
     "volume": "rollback.commandline.volume:app",
     "database": "rollback.commandline.database:databases",
     "rows": "rollback.commandline.rows:rows",

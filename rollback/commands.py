@@ -61,6 +61,11 @@ class Compose:
         wait = [] if wait_seconds is None else ["--wait", "--wait-timeout", str(wait_seconds)]
         return [*self._base(), "up", "-d", "--no-deps", "--no-build", "--pull", "never", *wait, *services]
 
+    def create(self, services: Sequence[str], *, stop_seconds: int) -> Argv:
+        """Make the containers of these services anew from their images, and start none of them."""
+        anew = ["up", "--no-start", "--force-recreate", "--timeout", str(stop_seconds)]
+        return [*self._base(), *anew, "--no-deps", "--no-build", "--pull", "never", *services]
+
     def run_beside(self, service: str, *, name: str, labels: Mapping[str, str], aliases: bool) -> Argv:
         """A one-off container of a service: same configuration, own name, no published port.
 
@@ -131,9 +136,9 @@ def stop(names: Sequence[str], *, seconds: int) -> Argv:
     return ["docker", "stop", "--time", str(seconds), *names]
 
 
-def restart(names: Sequence[str]) -> Argv:
-    """Start containers now, also those that the engine would start again some time."""
-    return ["docker", "restart", *names]
+def restart(names: Sequence[str], *, seconds: int) -> Argv:
+    """Stop containers in their own time, up to these seconds, and start them, also those that have died."""
+    return ["docker", "restart", "--time", str(seconds), *names]
 
 
 def signal(names: Sequence[str], name: str) -> Argv:
@@ -252,3 +257,86 @@ def build(context: Path, *, name: str, dockerfile: str, args: Collection[str], t
 def git(root: Path, *words: str) -> Argv:
     """Git on the deployment's checkout."""
     return ["git", "-C", str(root), *words]
+
+
+def start(names: Sequence[str]) -> Argv:
+    """Start containers that are there."""
+    return ["docker", "start", *names]
+
+
+def changed_files(container: str) -> Argv:
+    """Every path in which a container's file system is not its image's: A added, C changed, D deleted."""
+    return ["docker", "diff", container]
+
+
+def copy_one(container: str, path: str) -> Argv:
+    """One file of a container as a tar on standard output; nothing is run in it."""
+    return ["docker", "cp", f"{container}:{path}", "-"]
+
+
+def processes(container: str) -> Argv:
+    """The processes of a container as the host sees them; nothing is run in it."""
+    return ["docker", "top", container]
+
+
+def networks(*filters: str) -> Argv:
+    """IDs of all networks that match every filter."""
+    argv = ["docker", "network", "ls", "--no-trunc", "--quiet"]
+    for one in filters:
+        argv += ["--filter", one]
+    return argv
+
+
+def network_create(name: str, labels: Mapping[str, str], *, closed: bool) -> Argv:
+    """A bridge network; a closed one has no way out, and no address of the host in it.
+
+    `--internal` alone leaves the host reachable at the bridge's own address.
+    """
+    argv = ["docker", "network", "create", "--driver", "bridge"]
+    argv += ["--internal", "--opt", "com.docker.network.bridge.inhibit_ipv4=true"] if closed else []
+    for key, value in labels.items():
+        argv += ["--label", f"{key}={value}"]
+    return [*argv, name]
+
+
+def network_connect(network: str, container: str, aliases: Sequence[str], address: str | None = None) -> Argv:
+    """Give a container an end in a network, under these names and, where it had a fixed one, this address."""
+    argv = ["docker", "network", "connect"]
+    for one in aliases:
+        argv += ["--alias", one]
+    return [*argv, *(["--ip", address] if address else []), network, container]
+
+
+def network_disconnect(network: str, container: str) -> Argv:
+    """Take a container out of a network; its published ports close with it."""
+    return ["docker", "network", "disconnect", "--force", network, container]
+
+
+def network_remove(name: str) -> Argv:
+    """Remove a network in which nobody is."""
+    return ["docker", "network", "rm", name]
+
+
+def doorkeeper(  # noqa: PLR0913 -- the words of one long command
+    image: str, *, name: str, labels: Mapping[str, str], network: str, ports: Sequence[str], mount: str, user: str
+) -> Argv:
+    """An nginx with a configuration of its own that holds the edge's ports; it forwards no packet, writes nothing."""
+    argv = ["docker", "create", "--name", name, "--network", network, "--restart", "unless-stopped"]
+    for key, value in labels.items():
+        argv += ["--label", f"{key}={value}"]
+    for one in ports:
+        argv += ["--publish", one]
+    argv += ["--user", user, "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL"]  # noqa: S108 -- in the container
+    argv += ["--security-opt", "no-new-privileges", "--sysctl", "net.ipv4.ip_forward=0"]
+    argv += ["--sysctl", "net.ipv4.ip_unprivileged_port_start=0", "--mount", f"{mount},readonly"]
+    argv += ["--entrypoint", "nginx"]
+    return [*argv, image, "-c", "/door/nginx.conf", "-g", "daemon off;"]
+
+
+def attempt(words: Sequence[str], *, image: str, name: str, label: str, container: str, env: Sequence[str]) -> Argv:  # noqa: PLR0913
+    """A program in the network of a container, with nothing of that container's own; variables come from outside."""
+    argv = ["docker", "run", "--rm", "--name", name, "--label", label, "--network", f"container:{container}"]
+    argv += ["--user", "65534:65534", "--cap-drop", "ALL", "--entrypoint", words[0]]
+    for one in env:
+        argv += ["--env", one]
+    return [*argv, image, *words[1:]]

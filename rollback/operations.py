@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rollback import lock, look, typed
+from rollback.containment.standing import refuse_others
 from rollback.documents.notification import END, PROGRESS, START
 from rollback.documents.telling import Telling
 from rollback.journal import Journal
@@ -55,6 +56,7 @@ PROCEDURES: dict[str, Procedure] = {
     "application": _Made("application"),
     "compose": _Made("compose"),
     "configuration": _Made("configuration"),
+    "contain": _Made("containment"),
     "database": _Made("restoration"),
     "environment": _Made("environment"),
     "migration": _Made("migration"),
@@ -96,6 +98,7 @@ class Operations:
     def planned(self, survey: Callable[[str], dict[str, Any]], procedure: str) -> Plan:
         """The plan of a procedure now; every gate is passed, nothing is changed."""
         self.no_open_run()
+        refuse_others(self.deployment, procedure, "contain")
         with look.anew():
             return PROCEDURES[procedure](self.deployment, survey(new_run()))
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rollback import commands
+from rollback.containment.keyring import Revoked
 from rollback.outcome import Refused, UsageError
 from rollback.parts import files, images
 
@@ -171,7 +172,18 @@ class Shelf:
             raise Refused(f"{release.version} is marked bad: {release.bad}.", "choose another: `rollback release list`")
         for group in release.files.values():
             files.verify_store(group, release.store)
+        self._nothing_revoked(release)
         return release
+
+    def _nothing_revoked(self, release: Release) -> None:
+        """What was revoked after a breach is never put back."""
+        revoked = Revoked.of(self.deployment)
+        for one in release.files.get("environment", []):
+            for key, at in revoked.keys_in(release.store / one.path).items():
+                raise Refused(
+                    f"{release.version} has a value for {key} in {one.path} that was revoked on {at}.",
+                    "choose another release, or `rollback contain rotate` gives all of them new values",
+                )
 
     def last_good(self, differs: Callable[[Release], bool]) -> Release:
         """The newest good release that is not what runs now.

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-__all__ = ["Redactor"]
+__all__ = ["Redactor", "names_a_secret"]
 
 _SECRET_KEY = re.compile(
     r"SECRET|PASSW|PASSPHRASE|(?:^|_)(?:PASS|PWD)$|TOKEN|_KEY$|^KEY|CREDENTIAL|DATABASE_URL|REDIS_URL|DSN",
@@ -47,11 +47,16 @@ class Redactor:
         return _URL_PASSWORD.sub(lambda match: match[0].replace(match[1], MASK), text)
 
 
+def names_a_secret(key: str) -> bool:
+    """Whether the key of an env file says that its value is a secret."""
+    return _SECRET_KEY.search(key) is not None
+
+
 def _values(text: str) -> set[str]:
     found: set[str] = set()
     for line in text.splitlines():
         match = _LINE.match(line)
-        if match and _SECRET_KEY.search(match[1]):
+        if match and names_a_secret(match[1]):
             for value in _readings(match[2].strip()):
                 passwords = _URL_PASSWORD.findall(value)
                 found |= {value, *passwords, *map(unquote, passwords)}

@@ -131,7 +131,12 @@ def test_ci_can_be_started() -> None:
 
 def _spelled_out(words: str, known: set[str]) -> str:
     """`migration 012` is short for `migration back 012`, `database latest` for `database restore latest`."""
-    usual = {"migration": "migration back", "database": "database restore", "rows": "rows repair"}
+    usual = {
+        "migration": "migration back",
+        "database": "database restore",
+        "rows": "rows repair",
+        "contain": "contain all",
+    }
     return words if words in known else usual.get(words.partition(" ")[0], words)
 
 

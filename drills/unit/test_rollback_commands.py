@@ -62,7 +62,6 @@ TABLE = {
     ),
     "volumes": (commands.volumes("label=a=b"), words("docker volume ls --quiet --filter label=a=b")),
     "drop volumes": (commands.drop_volumes(["a", "b"]), words("docker volume rm a b")),
-    "restart now": (commands.restart(["a", "b"]), words("docker restart a b")),
     "signal": (commands.signal(["a"], "HUP"), words("docker kill --signal HUP a")),
     "container images": (
         commands.container_images(),
@@ -130,6 +129,57 @@ TABLE = {
             "a b",
         ],
     ),
+    "anew": (
+        COMPOSE.create(["db", "ml"], stop_seconds=5),
+        [*BASE, *words("up --no-start --force-recreate --timeout 5 --no-deps --no-build --pull never db ml")],
+    ),
+    "started": (commands.start(["a", "b"]), words("docker start a b")),
+    "restarted": (commands.restart(["a", "b"], seconds=5), words("docker restart --time 5 a b")),
+    "changed files": (commands.changed_files("a"), words("docker diff a")),
+    "copy one": (commands.copy_one("c1", "/etc/a b"), ["docker", "cp", "c1:/etc/a b", "-"]),
+    "processes": (commands.processes("a"), words("docker top a")),
+    "networks": (commands.networks("name=n"), words("docker network ls --no-trunc --quiet --filter name=n")),
+    "closed network": (
+        commands.network_create("n", {"l": "1"}, closed=True),
+        words(
+            "docker network create --driver bridge --internal --opt com.docker.network.bridge.inhibit_ipv4=true"
+            " --label l=1 n"
+        ),
+    ),
+    "open network": (commands.network_create("n", {}, closed=False), words("docker network create --driver bridge n")),
+    "network joined": (
+        commands.network_connect("n", "c1", ["a", "b"], "172.20.0.9"),
+        words("docker network connect --alias a --alias b --ip 172.20.0.9 n c1"),
+    ),
+    "network left": (commands.network_disconnect("n", "c1"), words("docker network disconnect --force n c1")),
+    "network removed": (commands.network_remove("n"), words("docker network rm n")),
+    "doorkeeper": (
+        commands.doorkeeper(
+            "i",
+            name="d",
+            labels={"l": "1"},
+            network="n",
+            ports=["127.0.0.1:80:80/tcp"],
+            mount="type=bind,source=/a b,target=/door",
+            user="1:2",
+        ),
+        [
+            *words("docker create --name d --network n --restart unless-stopped --label l=1 --publish"),
+            *words("127.0.0.1:80:80/tcp --user 1:2 --read-only --tmpfs /tmp --cap-drop ALL --security-opt"),
+            *words("no-new-privileges --sysctl net.ipv4.ip_forward=0 --sysctl net.ipv4.ip_unprivileged_port_start=0"),
+            "--mount",
+            "type=bind,source=/a b,target=/door,readonly",
+            *words("--entrypoint nginx i -c /door/nginx.conf -g"),
+            "daemon off;",
+        ],
+    ),
+    "attempt": (
+        commands.attempt(["psql", "-w"], image="i", name="n", label="l=1", container="c1", env=["PGPASSWORD"]),
+        words(
+            "docker run --rm --name n --label l=1 --network container:c1 --user 65534:65534 --cap-drop ALL"
+            " --entrypoint psql --env PGPASSWORD i -w"
+        ),
+    ),
     "copy out": (commands.copy_out("c1", "/data/uploads/"), words("docker cp c1:/data/uploads/. -")),
     "stop": (commands.stop(["a", "b"], seconds=30), words("docker stop --time 30 a b")),
     "remove": (commands.remove(["a", "b"]), words("docker rm --force a b")),
@@ -186,7 +236,7 @@ def test_what_starts_containers_starts_nothing_else(argv: list[str]) -> None:
 
 def test_no_builder_can_lose_a_volume() -> None:
     """No builder removes volumes, prunes, or takes services down; disposable containers take their own along."""
-    disposable = {"removed with volumes", "program", "trial"}
+    disposable = {"removed with volumes", "program", "trial", "attempt"}
     words = {word for name, (argv, _) in TABLE.items() if name not in disposable for word in argv}
     assert not words & {"-v", "--volumes", "prune", "down", "--rm", "--remove-orphans", "--rmi"}
 

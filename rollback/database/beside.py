@@ -91,8 +91,15 @@ class Beside:
         )
         return bool(told), str(told or f"{self.name} is not there, or not whole")
 
-    def restore(self, manifest: Manifest, folder: Path) -> None:
+    def restore(
+        self, manifest: Manifest, folder: Path, then: Callable[[Connection], object] = lambda _session: None
+    ) -> None:
         """Restore, analyse, and prove equal to the manifest; what a kill has left is made anew.
+
+        Args:
+            manifest: what it has to be.
+            folder: of the backup's plain files.
+            then: what is to be done in it once it is proven, before it counts as restored; in autocommit.
 
         Raises:
             CommandFailed: pg_restore failed, with its message.
@@ -105,6 +112,8 @@ class Beside:
         if result.code != 0:
             raise CommandFailed(f"pg_restore ended with {result.code}: {result.err.strip()}", "look at the message")
         told = self._proof(manifest)
+        with self.server.connect(self.name, autocommit=True) as session:
+            then(session)
         self._carry_over()
         self._admin(
             sql.SQL("COMMENT ON DATABASE {} IS {}").format(

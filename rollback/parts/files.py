@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 from dataclasses import asdict, dataclass
+from dataclasses import replace as replace_fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from rollback.outcome import Refused
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-__all__ = ["FileRecord", "capture", "differing", "restore", "sha256", "verify_store"]
+__all__ = ["FileRecord", "capture", "differing", "rehashed", "restore", "sha256", "verify_store"]
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,11 @@ def _private(path: Path) -> None:
     """An empty file for the owner alone: secrets written into it are at no time readable by others."""
     path.unlink(missing_ok=True)
     path.touch(mode=0o600, exist_ok=False)
+
+
+def rehashed(record: FileRecord, store: Path, *, mode: int) -> FileRecord:
+    """The record of a kept copy that was changed on purpose, and gets other permission bits where it is put back."""
+    return replace_fields(record, sha256=sha256(store / record.path), mode=mode)
 
 
 def verify_store(records: Iterable[FileRecord], store: Path) -> None:

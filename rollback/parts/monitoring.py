@@ -155,7 +155,7 @@ class Monitoring(Deployment):
         down = [one.id for one in self.containers() if one.service in hashes and not one.running]
         if down:
             # one that died of its configuration again and again is started now, not when its next turn comes
-            self.engine.ask(commands.restart(down))
+            self.engine.ask(commands.restart(down, seconds=self.settings.timing.stop))
         wait_until(self._alive(set(hashes)), seconds=seconds, what="the monitoring services running")
         for program in self.programs(hashes):
             self._load(program, seconds)

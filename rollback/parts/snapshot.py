@@ -90,12 +90,15 @@ class Snapshots:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         # under its name it is whole; what was renamed cannot be cleaned up
         with tempfile.TemporaryDirectory(prefix=".new-", dir=self.folder, ignore_cleanup_errors=True) as new:
-            taken = self._captured(name, Path(new))
-            listed = {group: [one.as_json() for one in some] for group, some in taken.files.items()}
-            text = json.dumps({"name": name, "taken": taken.taken, "files": listed}, indent=1) + "\n"
-            files.write(Path(new) / _MANIFEST, text, mode=0o600)
+            self.write(self._captured(name, Path(new)))
             Path(new).rename(target)
         return self._read(target)
+
+    def write(self, taken: Snapshot) -> None:
+        """Its manifest, beside its files."""
+        listed = {group: [one.as_json() for one in some] for group, some in taken.files.items()}
+        text = json.dumps({"name": taken.name, "taken": taken.taken, "files": listed}, indent=1) + "\n"
+        files.write(taken.store.parent / _MANIFEST, text, mode=0o600)
 
     def _captured(self, name: str, folder: Path) -> Snapshot:
         store, root = folder / "files", self.deployment.root

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rollback import progress
+from rollback.containment.revocation import again
 from rollback.database import server
 from rollback.database.backup.desk import Desk
 from rollback.database.beside import Beside, Overtaken, kept_name
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from rollback.deployment import Deployment
 
-__all__ = ["NAME", "plan"]
+__all__ = ["NAME", "exchanged", "plan"]
 
 NAME = "database"
 #: Lines of the checklist that say whether the applications work with the restored database.
@@ -43,6 +44,11 @@ _SUMMARY, _ROWS = "late.json", "late.jsonl"
 def plan(deployment: Deployment, facts: dict[str, Any]) -> Plan:
     """The plan for what the survey found."""
     return _Procedure(deployment, facts).plan()
+
+
+def exchanged(deployment: Deployment, facts: dict[str, Any]) -> tuple[Step, ...]:
+    """The steps by which the database of a backup takes over, for a procedure that does more."""
+    return _Procedure(deployment, facts).exchange()
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,10 @@ class _Procedure:
             ),
             notes=tuple(self._notes()),
         )
+
+    def exchange(self) -> tuple[Step, ...]:
+        """Restored beside, what is lost listed, swapped."""
+        return self._restored(), self._listed(), self._swapped()
 
     def _notes(self) -> Iterator[str]:
         yield from self.facts["seen"]
@@ -146,7 +156,8 @@ class _Procedure:
             self._beside() as one,
             progress.watched(one.so_far(self.facts["seconds"])),
         ):
-            one.restore(manifest, folder)
+            # what was revoked after a breach stays revoked, however old the backup is
+            one.restore(manifest, folder, lambda session: again(self.deployment, session))
 
     def _drop(self) -> None:
         with self._beside() as one:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rollback.database.server import Connection, Server
 
-__all__ = ["archived_sequences", "differences", "migrations", "read"]
+__all__ = ["archived_sequences", "differences", "migrations", "read", "roles"]
 
 _ACL = """
     SELECT 'owner ' || pg_get_userbyid(d.datdba) FROM pg_database d WHERE d.datname = current_database()
@@ -68,9 +68,14 @@ def read(server: Server, connection: Connection, database: str, history: str, *,
         sequences=contents.sequences(connection),
         acl=_texts(connection, _ACL),
         settings=_texts(connection, _SETTINGS),
-        roles=dict(_rows(connection, _ROLES)),
+        roles=roles(connection),
         migrations=migrations(connection, history),
     )
+
+
+def roles(connection: Connection) -> dict[str, str]:
+    """The server's roles: name -> attributes and memberships; never a password."""
+    return {str(name): str(text) for name, text in _rows(connection, _ROLES)}
 
 
 def _tables(connection: Connection) -> dict[str, TableState]:

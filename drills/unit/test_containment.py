@@ -1,0 +1,218 @@
+"""Secrets in env files, what is revoked for good, when a deployment is shut, and what a breach is undone from."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rollback import settings
+from rollback.containment import source
+from rollback.containment.door import Door
+from rollback.containment.evidence import _outermost
+from rollback.containment.isolation import Isolation
+from rollback.containment.keyring import Keyring, Revoked, pairs, rewritten, unnamed
+from rollback.containment.standing import Home, Standing, refuse_others
+from rollback.database.backup.desk import Desk
+from rollback.outcome import Refused, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TABLE = {
+    "JWT_SECRET": "random",
+    "OTHER_SECRET": "random",
+    "POSTGRES_PASSWORD": "database",
+    "DATABASE_URL": "database",
+    "ACCESS_TOKEN_SECONDS": "keep",
+}
+RING = Keyring({"JWT_SECRET": "j/+1", "OTHER_SECRET": "o1", "database": "d/1@"})
+
+LINES = {
+    "plain": ("JWT_SECRET=old", "JWT_SECRET=j/+1"),
+    "exported": ("  export JWT_SECRET = old", "  export JWT_SECRET = j/+1"),
+    "quoted": ('JWT_SECRET="old # 1"', "JWT_SECRET=j/+1"),
+    "windows": ("JWT_SECRET=old\r", "JWT_SECRET=j/+1\r"),
+    "password": ("POSTGRES_PASSWORD=p", "POSTGRES_PASSWORD=d/1@"),
+    "url": ("DATABASE_URL=postgresql://u:p@db:5432/s?x=1", "DATABASE_URL=postgresql://u:d%2F1%40@db:5432/s?x=1"),
+    "quoted url": ("DATABASE_URL='postgresql://u:p$@db/s'", "DATABASE_URL='postgresql://u:d%2F1%40@db/s'"),
+    "kept": ("ACCESS_TOKEN_SECONDS=900", "ACCESS_TOKEN_SECONDS=900"),
+    "another key": ("MY_JWT_SECRET=old", "MY_JWT_SECRET=old"),
+    "a comment": ("# JWT_SECRET=old", "# JWT_SECRET=old"),
+    "not a pair": ("JWT_SECRET", "JWT_SECRET"),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), LINES.values(), ids=LINES)
+def test_a_line_gets_its_new_value_and_nothing_else(before: str, after: str) -> None:
+    """However it is written, the value is another one, and every other byte of the file is what it was."""
+    text = f"# head\n\n{before}\nA=b"
+    assert rewritten(text, TABLE, RING) == f"# head\n\n{after}\nA=b"
+
+
+def test_a_url_without_a_password_is_refused() -> None:
+    """A URL that needs none cannot get one: the operator has to decide."""
+    with pytest.raises(Refused, match="URL of DATABASE_URL has no password"):
+        rewritten("DATABASE_URL=postgresql://db/s\n", TABLE, RING)
+
+
+def test_what_is_rewritten_is_read_back() -> None:
+    """The pairs of a file are its secrets: of a URL the password, decoded."""
+    text = rewritten("JWT_SECRET=a\nDATABASE_URL=postgresql://u:p@db/s\nPOSTGRES_PASSWORD=x\n", TABLE, RING)
+    assert dict(pairs(text)) == {"JWT_SECRET": "j/+1", "DATABASE_URL": "d/1@", "POSTGRES_PASSWORD": "d/1@"}
+
+
+def test_new_values_are_strong_their_own_and_made_once(tmp_path: Path) -> None:
+    """Each random key has a value of its own, the database has one; a run that goes on has the same, 0600."""
+    first = Keyring.made(tmp_path / "run", TABLE)
+    assert sorted(first.values) == ["JWT_SECRET", "OTHER_SECRET", "database"]
+    assert len(set(first.values.values())) == 3
+    assert all(len(one) >= 43 for one in first.values.values())
+    assert Keyring.made(tmp_path / "run", TABLE).values == first.values
+    assert Keyring.path(tmp_path / "run").stat().st_mode & 0o777 == 0o600
+    assert Keyring.made(tmp_path / "other", TABLE).values["database"] != first.values["database"]
+
+
+def test_a_secret_that_nobody_has_named_is_found(tmp_path: Path) -> None:
+    """What looks like a secret is named or told; an empty value and a harmless key are neither."""
+    (tmp_path / ".env").write_text("JWT_SECRET=a\nSMTP_PASSWORD=b\nEMPTY_TOKEN=\nPORT=1\nACCESS_TOKEN_SECONDS=9\n")
+    assert unnamed([tmp_path / ".env", tmp_path / "gone"], TABLE) == ["SMTP_PASSWORD"]
+
+
+def test_what_was_revoked_is_known_again_and_not_readable(tmp_path: Path) -> None:
+    """A revoked value is found under whatever key it stands, plain or in a URL; the file does not tell it."""
+    revoked = Revoked(tmp_path / "revoked.json")
+    env = tmp_path / ".env"
+    env.write_text("A=hunter2hunter2\nB=redis://:p%40ss-word@redis/0\nC=fine\n")
+    assert revoked.keys_in(env) == {}
+    revoked.add(["hunter2hunter2"])
+    revoked.add(["p@ss-word", ""])
+    assert sorted(revoked.keys_in(env)) == ["A", "B"]
+    text = (tmp_path / "revoked.json").read_text()
+    assert "hunter2" not in text
+    assert "p@ss-word" not in text
+    assert (tmp_path / "revoked.json").stat().st_mode & 0o777 == 0o600
+
+
+def deployment(tmp_path: Path, **table: Any) -> Any:
+    """As much of one as these parts ask for."""
+    edge = SimpleNamespace(service="edge", http_port=80, https_port=443)
+    allow = SimpleNamespace(allow=["192.0.2.7", "198.51.100.0/24"], retry_after=120)
+    return SimpleNamespace(state=tmp_path, project="p", settings=SimpleNamespace(edge=edge, containment=allow), **table)
+
+
+def test_a_shut_deployment_refuses_everything_else(tmp_path: Path) -> None:
+    """While it is shut only containment goes on; where everybody was at home survives to be read."""
+    one = deployment(tmp_path)
+    refuse_others(one, "application", "contain")
+    standing = Standing("2025-01-01T00:00:00+00:00", {"c1": [Home("n", ["db"], None)]}, ["127.0.0.1:80:80/tcp"])
+    standing.write(one)
+    assert Standing.read(one) == standing
+    refuse_others(one, "contain", "contain")
+    with pytest.raises(Refused, match=r"isolated since 2025-01-01.*contain reopen"):
+        refuse_others(one, "application", "contain")
+
+
+def test_the_doorkeeper_lets_nobody_in_but_operators(tmp_path: Path) -> None:
+    """Addresses of the allow-list are led to the edge, all others get 503; TLS only with a certificate."""
+    text = Door(deployment(tmp_path), "p_contained").configuration(tls=True)
+    assert "default 0;\n    192.0.2.7 1;\n    198.51.100.0/24 1;\n" in text
+    assert "if ($operator = 0) { return 503; }" in text
+    assert "add_header Retry-After 120 always;" in text
+    assert "listen 443 ssl" in text
+    assert " ssl" not in Door(deployment(tmp_path), "p_contained").configuration(tls=False)
+
+
+@pytest.mark.parametrize(
+    ("networks", "ports", "astray"),
+    [
+        (["p_contained"], {}, False),
+        ([], {}, False),
+        (["p_default"], {}, True),
+        (["p_contained", "p_default"], {}, True),
+        (["p_contained"], {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "80"}]}, True),
+    ],
+)
+def test_who_is_astray(tmp_path: Path, networks: list[str], ports: dict[str, Any], *, astray: bool) -> None:
+    """Inside means in the closed network alone, with no port open."""
+    raw = {"NetworkSettings": {"Networks": {name: {} for name in networks}, "Ports": ports}}
+    assert Isolation(deployment(tmp_path))._is_astray(raw) is astray  # noqa: SLF001 -- the rule itself
+
+
+def test_only_what_changed_is_copied() -> None:
+    """A folder that was added comes once, with all that is in it; folders that are only on the way do not."""
+    listed = ["C /tmp", "A /tmp/x", "A /tmp/x/y", "C /etc", "C /etc/passwd", "D /bin/ls", "C /bin"]
+    assert _outermost(listed) == ["/tmp/x", "/etc/passwd"]  # noqa: S108 -- in a container
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [("yesterday", "is no time"), ("2999-01-01", "yet to come"), ("2025-01-31T14:00:00+01:00", ""), ("2025-01-31", "")],
+)
+def test_an_instant(text: str, wrong: str) -> None:
+    """A time that is none, or yet to come, is wrong usage; without a zone it is UTC."""
+    if wrong:
+        with pytest.raises(UsageError, match=wrong):
+            source.instant(text)
+    else:
+        assert source.instant(text).tzinfo is not None
+
+
+def backup(hours: float, *, proven: bool = True, encrypted: bool = True) -> Any:
+    """One on the shelf, so many hours old."""
+    found = SimpleNamespace(id=f"B{hours:g}", at=datetime.now(UTC) - timedelta(hours=hours), encrypted=encrypted)
+    return SimpleNamespace(id=found.id, manifest=lambda: found, proven=lambda: proven)
+
+
+@pytest.mark.parametrize(
+    ("shelf", "plain", "wanted"),
+    [
+        ([backup(9), backup(5), backup(1)], False, "B5"),
+        ([backup(9), backup(5, proven=False), backup(1)], False, "B9"),
+        ([backup(9), backup(5, encrypted=False)], False, "B9"),
+        ([backup(9), backup(5, encrypted=False)], True, "B5"),
+        ([backup(1)], False, None),
+        ([], False, None),
+    ],
+)
+def test_the_backup_is_older_than_the_compromise(
+    monkeypatch: pytest.MonkeyPatch, shelf: list[Any], wanted: str | None, *, plain: bool
+) -> None:
+    """The newest one that is older, proven and sealed; where there is none it is said why."""
+    desk = SimpleNamespace(shelf=SimpleNamespace(all=lambda: shelf))
+    monkeypatch.setattr(Desk, "of", lambda _deployment: desk)
+    before, one = datetime.now(UTC) - timedelta(hours=2), SimpleNamespace()
+    if wanted is None:
+        with pytest.raises(Refused, match=r"No backup is older than .*(is younger|there is none)"):
+            source.backup(one, before, plain=plain)  # type: ignore[arg-type]
+    else:
+        assert source.backup(one, before, plain=plain).id == wanted  # type: ignore[arg-type]
+
+
+GOOD = (Path(__file__).parents[2] / "fixtures/spheroseg/rollback.toml").read_text(encoding="utf-8")
+WRONG: dict[str, Callable[[str], str]] = {
+    "lies in the checkout": lambda text: text.replace("../spheroseg-evidence", "evidence"),
+    "allow holds `everybody`": lambda text: text.replace("allow = []", 'allow = ["everybody"]'),
+    "is no table and column": lambda text: text.replace('"revoked_at"', '"revoked_at = now(); --"'),
+    "containment.secrets.JWT_SECRET": lambda text: text.replace('JWT_SECRET = "random"', 'JWT_SECRET = "guess"'),
+}
+
+
+@pytest.mark.parametrize(("said", "edit"), WRONG.items(), ids=WRONG)
+def test_a_wrong_line_of_the_table_is_named(tmp_path: Path, said: str, edit: Callable[[str], str]) -> None:
+    """What cannot be meant is refused before anything is done, with what is allowed."""
+    (tmp_path / settings.FILE).write_text(edit(GOOD), encoding="utf-8")
+    with pytest.raises(UsageError, match=said):
+        settings.load(tmp_path)
+
+
+def test_the_reference_names_each_of_its_secrets() -> None:
+    """No env file of the reference has a secret of which nobody has said what becomes of it."""
+    root = Path(__file__).parents[2] / "fixtures/spheroseg"
+    loaded = settings.load(root)
+    assert unnamed([root / one for one in loaded.compose.env_files], loaded.containment.secrets) == []
+    assert json.dumps(loaded.containment.secrets)

@@ -1,0 +1,209 @@
+"""What the post-mortem and the police need: taken before anything is changed, hashed, sealed, outside of the checkout.
+
+Logs, processes, connections and changed files of every container, the files of the deployment, its journal, and a dump
+of the database that was read to its end. Nothing of a container is run: what an intruder owns tells what he likes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tarfile
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rollback import commands
+from rollback.database import safety, server
+from rollback.database.backup import seal
+from rollback.database.backup.signing import Keys, Untrue
+from rollback.outcome import Failed, Refused
+from rollback.parts import files
+from rollback.plan import Reading
+from rollback.release import groups
+
+if TYPE_CHECKING:
+    from rollback.deployment import Container, Deployment
+
+__all__ = ["Evidence"]
+
+_AT_ONCE = 6
+#: Changed files of one container that are copied; the list names all.
+_LARGEST = 400
+_KIND = "evidence"
+_CONNECTIONS = """
+    SELECT json_agg(one) FROM (SELECT datname, usename, application_name, client_addr::text, client_port,
+    backend_start::text, state, query FROM pg_stat_activity WHERE application_name <> 'rollback') one"""
+_ROLES = "SELECT json_agg(one) FROM (SELECT rolname, rolsuper, rolcanlogin, rolcreaterole FROM pg_roles) one"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The evidence of one run.
+
+    Attributes:
+        folder: of the run: where the connections are noted before anybody is cut off.
+    """
+
+    deployment: Deployment
+    run: str
+    folder: Path
+
+    @property
+    def place(self) -> Path:
+        """The folder outside of the checkout.
+
+        Raises:
+            Refused: rollback.toml names none.
+        """
+        named = self.deployment.settings.containment.archive
+        if named is None:
+            raise Refused("Nobody has said where evidence is kept.", "name a folder in [containment] archive")
+        return (self.deployment.root / Path(named).expanduser()).resolve()
+
+    @property
+    def _name(self) -> str:
+        sealed = seal.SUFFIX if self.deployment.settings.backup.recipients else ""
+        return f"evidence-{self.deployment.settings.deployment.name}-{self.run}.tar{sealed}"
+
+    @property
+    def archive(self) -> Path:
+        """The archive; the signed statement lies beside it."""
+        return self.place / self._name
+
+    @property
+    def _statement(self) -> Path:
+        return self.place / f"{self._name}.json"
+
+    @property
+    def _keys(self) -> Keys:
+        return Keys(self.deployment.root / self.deployment.settings.backup.signing_key)
+
+    # who is connected, before anybody is cut off
+
+    def noted(self) -> Reading:
+        """Whether the connections are noted."""
+        there = self._fleeting.is_file()
+        return Reading(there, "noted" if there else "not noted")
+
+    @property
+    def _fleeting(self) -> Path:
+        return self.folder / "connections.json"
+
+    def note(self) -> None:
+        """Who is connected to what, and which processes run: cutting off ends both."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        running = [one for one in self.deployment.containers() if one.running]
+        top = self.deployment.engine.ask_all([commands.processes(one.id) for one in running])
+        said = {one.name: text.splitlines() for one, text in zip(running, top, strict=True)}
+        sockets = {one.name: self._sockets(one) for one in running}
+        files.write(self._fleeting, json.dumps({"processes": said, "sockets": sockets}, indent=1) + "\n", mode=0o600)
+
+    def _sockets(self, one: Container) -> str:
+        """As its kernel has them, by way of a process of the container where this host can see it."""
+        raw = json.loads(self.deployment.engine.ask(commands.inspect("container", [one.id])))[0]
+        table = Path(f"/proc/{raw['State']['Pid']}/net/tcp")
+        try:
+            return table.read_text(encoding="ascii")
+        except OSError:
+            return self.deployment.engine.run(commands.execute(one.id, ["cat", "/proc/net/tcp"])).out
+
+    # the archive
+
+    def reading(self) -> Reading:
+        """Whether the archive is what was signed."""
+        if not self._statement.is_file():
+            return Reading(holds=False, seen="no evidence is sealed")
+        try:
+            told = self._keys.read(_KIND, self._statement.read_bytes())
+        except Untrue as why:
+            return Reading(holds=False, seen=f"{self._statement.name}: {why}")
+        whole = self.archive.is_file() and files.sha256(self.archive) == told["sha256"]
+        size = f"{self.archive.stat().st_size / 1e6:.1f} MB" if self.archive.is_file() else "nothing"
+        seen = f"{size}, {told['files']} files, sha256 {str(told['sha256'])[:16]}, {self.archive}"
+        return Reading(whole, seen if whole else f"{self.archive} is not what was signed")
+
+    def keep(self) -> None:
+        """Collect, hash, seal, sign.
+
+        Raises:
+            Failed: something could not be read; an ill database is noted in the archive and holds nothing up.
+            Refused: the place cannot be used.
+        """
+        self.place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".evidence-", dir=self.place) as room:
+            inside = Path(room) / "evidence"
+            inside.mkdir(mode=0o700)
+            self._collect(inside)
+            count = _sum(inside)
+            self._seal(inside, Path(room), count)
+
+    def _collect(self, room: Path) -> None:
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            for one in [pool.submit(self._container, item, room) for item in self.deployment.containers()]:
+                one.result()
+        named = [name for some in groups(self.deployment).values() for name in some]
+        files.capture(self.deployment.root, [*named, "rollback.toml"], room / "files")
+        journal = self.deployment.state / "journal.jsonl"
+        for path in (journal, self._fleeting):
+            if path.is_file():
+                (room / path.name).write_bytes(path.read_bytes())
+        self._database(room)
+
+    def _container(self, one: Container, room: Path) -> None:
+        folder, engine = room / "containers" / one.name, self.deployment.engine
+        folder.mkdir(mode=0o700, parents=True)
+        engine.save(commands.logs(one.id), folder / "log", both=True)
+        engine.save(commands.inspect("container", [one.id]), folder / "inspect.json")
+        listed = engine.ask(commands.changed_files(one.id)).splitlines()
+        files.write(folder / "changed", "\n".join(listed) + "\n", mode=0o600)
+        for number, path in enumerate(_outermost(listed)[:_LARGEST]):
+            # what is gone by now is in the list; what cannot be copied is a socket or a device
+            engine.save(commands.copy_one(one.id, path), folder / f"changed-{number:03}.tar")
+
+    def _database(self, room: Path) -> None:
+        try:
+            safety.dump(self.deployment, room / "database.dump")
+            with server.session_of(self.deployment) as session:
+                for name, question in (("connections", _CONNECTIONS), ("roles", _ROLES)):
+                    row = session.execute(question.encode()).fetchone()
+                    files.write(room / f"database-{name}.json", json.dumps(row[0] if row else None), mode=0o600)
+        except Failed as stop:
+            files.write(room / "database-not-read", f"{stop.found}\n", mode=0o600)
+
+    def _seal(self, inside: Path, room: Path, count: int) -> None:
+        plain, ready = room / "plain.tar", room / self._name
+        with tarfile.open(plain, "w") as tar:
+            tar.add(inside, arcname=f"evidence-{self.run}")
+        to = self.deployment.settings.backup.recipients
+        if to:
+            seal.seal_file(plain, ready, backup=self.run, name=self._name, to=seal.recipients(to))
+        else:
+            plain.rename(ready)
+        ready.chmod(0o400)
+        ready.rename(self.archive)
+        said = {"run": self.run, "sha256": files.sha256(self.archive), "files": count, "sealed": bool(to)}
+        handle = os.open(self._statement, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "wb") as out:
+            out.write(self._keys.made().sign(_KIND, said))
+            out.flush()
+            os.fsync(out.fileno())
+
+
+def _outermost(listed: list[str]) -> list[str]:
+    """Of what was added or changed, the paths above all others that were added, and files that were changed."""
+    added = sorted(line[2:] for line in listed if line.startswith("A "))
+    roots = [one for one in added if not any(one.startswith(f"{other}/") for other in added)]
+    folders = {str(Path(line[2:]).parent) for line in listed}
+    changed = [line[2:] for line in listed if line.startswith("C ") and line[2:] not in folders]
+    return [*roots, *changed]
+
+
+def _sum(folder: Path) -> int:
+    """SHA256SUMS over all that is in it, as sha256sum checks it; how many files."""
+    found = sorted(one for one in folder.rglob("*") if one.is_file())
+    lines = [f"{files.sha256(one)}  {one.relative_to(folder)}" for one in found]
+    files.write(folder / "SHA256SUMS", "\n".join(lines) + "\n", mode=0o600)
+    return len(found)

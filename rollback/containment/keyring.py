@@ -1,0 +1,153 @@
+"""The new secrets of a run, and env files in which they stand in the place of the old ones.
+
+Values go from here into files of the owner's alone; none is printed, logged or part of a command.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
+
+from rollback.outcome import Refused
+from rollback.parts import files
+from rollback.secrets import names_a_secret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from rollback.deployment import Deployment
+
+__all__ = ["Keyring", "Revoked", "pairs", "rewritten", "unnamed"]
+
+#: Bytes of randomness of each new value.
+STRENGTH = 32
+KEEP, RANDOM = "keep", "random"
+_NEW, _REVOKED = "secrets.json", "revoked.json"
+_LINE = re.compile(r"^(?P<head>\s*(?:export\s+)?(?P<key>[A-Za-z_][A-Za-z0-9_.]*)\s*=\s*)(?P<value>.*?)(?P<end>\r?)$")
+_PASSWORD = re.compile(r"(?P<head>[a-z][a-z0-9+.-]*://[^:/@\s]*:)(?P<password>[^@\s]*)(?P<tail>@.*)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Keyring:
+    """The new values of one run: by key where each is its own, by kind where several share one password."""
+
+    values: Mapping[str, str]
+
+    @classmethod
+    def path(cls, folder: Path) -> Path:
+        """Where a run keeps them, 0600."""
+        return folder / _NEW
+
+    @classmethod
+    def read(cls, folder: Path) -> Keyring | None:
+        """Those of a run; None: it has none yet."""
+        path = cls.path(folder)
+        return cls(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+
+    @classmethod
+    def made(cls, folder: Path, table: Mapping[str, str]) -> Keyring:
+        """Those of a run, made once: a run that goes on after a kill goes on with the same."""
+        found = cls.read(folder)
+        if found is None:
+            names = {key if kind == RANDOM else kind for key, kind in table.items() if kind != KEEP}
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            found = cls({name: secrets.token_urlsafe(STRENGTH) for name in sorted(names)})
+            files.write(cls.path(folder), json.dumps(found.values), mode=0o600)
+        return found
+
+    def of(self, key: str, kind: str) -> str | None:
+        """The new value behind a key of an env file; None: the old one stays."""
+        return None if kind == KEEP else self.values.get(key if kind == RANDOM else kind)
+
+
+def pairs(text: str) -> Iterator[tuple[str, str]]:
+    """Each key of an env file with its secret: the whole value, or of a URL its password."""
+    for line in text.splitlines():
+        found = _LINE.match(line)
+        if found:
+            value = _bare(found["value"])
+            url = _PASSWORD.fullmatch(value)
+            yield found["key"], unquote(url["password"]) if url else value
+
+
+def _bare(written: str) -> str:
+    written = written.strip()
+    quoted = re.fullmatch(r"(['\"])(.*)\1", written)
+    return quoted[2] if quoted else written
+
+
+def rewritten(text: str, table: Mapping[str, str], ring: Keyring) -> str:
+    """An env file with the new values; every other byte is what it was.
+
+    Raises:
+        Refused: the value of a `database` or `redis` URL has no password that could be changed.
+    """
+    return "".join(_line(one, table, ring) for one in text.splitlines(keepends=True))
+
+
+def _line(line: str, table: Mapping[str, str], ring: Keyring) -> str:
+    body, end = line.rstrip("\n"), "\n" if line.endswith("\n") else ""
+    found = _LINE.match(body)
+    fresh = ring.of(found["key"], table.get(found["key"], KEEP)) if found else None
+    if found is None or fresh is None:
+        return line
+    value = _bare(found["value"])
+    if "://" not in value:
+        return f"{found['head']}{fresh}{found['end']}{end}"
+    url = _PASSWORD.fullmatch(value)
+    if url is None:
+        raise Refused(f"The URL of {found['key']} has no password that could be changed.", "give it one, or say `keep`")
+    mark = found["value"].strip()[:1] if found["value"].strip()[:1] in ("'", '"') else ""
+    return f"{found['head']}{mark}{url['head']}{quote(fresh, safe='')}{url['tail']}{mark}{found['end']}{end}"
+
+
+def unnamed(paths: Iterable[Path], table: Mapping[str, str]) -> list[str]:
+    """Keys of env files that name a secret, and of which nobody has said what becomes of them."""
+    texts = [one.read_text(encoding="utf-8", errors="replace") for one in paths if one.is_file()]
+    return sorted({key for text in texts for key, value in pairs(text) if value and names_a_secret(key)} - set(table))
+
+
+@dataclass(frozen=True)
+class Revoked:
+    """The values that were revoked, as keyed hashes: enough to know one again, and not to read it."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, deployment: Deployment) -> Revoked:
+        """Those of a deployment."""
+        return cls(deployment.state / _REVOKED)
+
+    def _read(self) -> dict[str, str]:
+        if not self.path.is_file():
+            return {"key": secrets.token_hex(STRENGTH)}
+        found: dict[str, str] = json.loads(self.path.read_text(encoding="utf-8"))
+        return found
+
+    def add(self, values: Iterable[str]) -> None:
+        """Remember them for good."""
+        found, now = self._read(), datetime.now(UTC).isoformat(timespec="seconds")
+        known = {self._digest(found["key"], one): now for one in values if one}
+        files.write(self.path, json.dumps({**known, **found}, indent=1) + "\n", mode=0o600)
+
+    @staticmethod
+    def _digest(key: str, value: str) -> str:
+        return hmac.new(bytes.fromhex(key), value.encode(), hashlib.sha256).hexdigest()
+
+    def since(self, value: str) -> str | None:
+        """Since when a value is revoked; None: it is not."""
+        found = self._read()
+        return found.get(self._digest(found["key"], value))
+
+    def keys_in(self, path: Path) -> dict[str, str]:
+        """The keys of an env file that have a revoked value, and since when it is one."""
+        text = path.read_text(encoding="utf-8", errors="replace") if self.path.is_file() and path.is_file() else ""
+        return {key: at for key, value in pairs(text) if (at := self.since(value))}

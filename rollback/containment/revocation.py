@@ -1,0 +1,216 @@
+"""What was given out is taken back: tokens, sessions, passwords, and whoever is signed in at the database.
+
+Hashes are set aside in a schema of their own, row by row, with the instant: that is the event by which the application
+tells each user. What was revoked stays revoked in every database that is restored later: it is carried out there again,
+for all that is older than the containment.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from psycopg import sql
+
+from rollback import commands
+from rollback.database import server
+from rollback.database.attic import PREFIX
+from rollback.database.names import relation
+from rollback.outcome import Failed
+from rollback.parts import files
+from rollback.plan import Reading
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rollback.database.server import Connection
+    from rollback.deployment import Deployment
+    from rollback.settings import ContainmentTable
+
+__all__ = ["ASIDE", "Decree", "Revocation", "again"]
+
+#: The schema of what is set aside; like an attic it is no part of any fingerprint.
+ASIDE = f"{PREFIX}contained"
+_FILE = "revocations.json"
+_TABLE = sql.SQL("{}.password_resets").format(sql.Identifier(ASIDE))
+#: Ends every session of Redis whose key fits, and says how many.
+_FORGET = (
+    "local c='0' local n=0 repeat local r=redis.call('SCAN',c,'MATCH',KEYS[1],'COUNT',1000) c=r[1]"
+    " for _,k in ipairs(r[2]) do n=n+redis.call('UNLINK',k) end until c=='0' return n"
+)
+
+
+@dataclass(frozen=True)
+class Decree:
+    """What was given out up to an instant is void.
+
+    Attributes:
+        run: of the containment.
+        at: UTC, ISO 8601.
+    """
+
+    run: str
+    at: str
+
+
+def _decrees(path: Path) -> list[Decree]:
+    return [Decree(**one) for one in json.loads(path.read_text(encoding="utf-8"))] if path.is_file() else []
+
+
+def again(deployment: Deployment, session: Connection) -> int:
+    """Carry out every containment so far in a database that was restored; how many accounts that concerned.
+
+    Args:
+        deployment: whose.
+        session: on that database, in autocommit.
+    """
+    table = deployment.settings.containment
+    # what an intruder has hung on the tables does not hear of it
+    session.execute("SET session_replication_role = replica")
+    return sum(_carried_out(session, table, one) for one in _decrees(deployment.state / _FILE))
+
+
+def _carried_out(session: Connection, table: ContainmentTable, decree: Decree) -> int:
+    """All of it in one transaction; what is done already is not done again."""
+    users = table.users
+    names = {"users": relation(users.table), "aside": _TABLE, "id": sql.Identifier(users.id)}
+    names |= {one: sql.Identifier(getattr(users, one)) for one in ("password", "flag", "created")}
+    with session.transaction():
+        session.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(ASIDE)))
+        session.execute(_MADE.format(**names))
+        for name, column in table.tokens.items():
+            _end(session, name, column, decree)
+        moved = session.execute(_SET_ASIDE.format(**names), (decree.run, decree.at, decree.at)).rowcount
+        session.execute(_RESET.format(**names), (decree.run,))
+    return moved
+
+
+_MADE = sql.SQL(
+    "CREATE TABLE IF NOT EXISTS {aside} (account text, run text, at timestamptz NOT NULL, password_hash text,"
+    " carried_out boolean NOT NULL DEFAULT false, PRIMARY KEY (account, run))"
+)
+_SET_ASIDE = sql.SQL(
+    "INSERT INTO {aside} (account, run, at, password_hash) SELECT {id}::text, %s, %s, {password} FROM {users}"
+    " WHERE {created} <= %s ON CONFLICT DO NOTHING"
+)
+#: Once for each account: who has set a new password since is not asked again.
+_RESET = sql.SQL(
+    "WITH due AS (UPDATE {aside} SET carried_out = true WHERE run = %s AND NOT carried_out RETURNING account)"
+    " UPDATE {users} SET {password} = NULL, {flag} = true FROM due WHERE {users}.{id}::text = due.account"
+)
+
+
+def _end(session: Connection, name: str, column: str, decree: Decree) -> None:
+    """End what is open in a table of tokens, as far as it was there then; where there is no such table, nothing is."""
+    there = session.execute("SELECT to_regclass(%s) IS NOT NULL", (name,)).fetchone()
+    if not (there and there[0]):
+        return
+    command = sql.SQL("UPDATE {} SET {} = %s WHERE {} IS NULL AND created_at <= %s")
+    where = sql.Identifier(column)
+    session.execute(command.format(relation(name), where, where), (decree.at, decree.at))
+
+
+@dataclass(frozen=True)
+class Revocation:
+    """The revocation of one run."""
+
+    deployment: Deployment
+    run: str
+
+    @property
+    def _path(self) -> Path:
+        return self.deployment.state / _FILE
+
+    @property
+    def _table(self) -> ContainmentTable:
+        return self.deployment.settings.containment
+
+    def decree(self) -> Decree | None:
+        """What this run has decreed; None: nothing yet."""
+        return next((one for one in _decrees(self._path) if one.run == self.run), None)
+
+    def revoke(self) -> None:
+        """Decreed first, so that a restore after a kill knows it; then carried out everywhere.
+
+        Raises:
+            Failed: the database or Redis refuses.
+        """
+        if self.decree() is None:
+            decrees = [*_decrees(self._path), Decree(self.run, datetime.now(UTC).isoformat())]
+            files.write(self._path, json.dumps([asdict(one) for one in decrees], indent=1) + "\n", mode=0o600)
+        with server.session_of(self.deployment) as session:
+            again(self.deployment, session)
+            self._strangers(session)
+            session.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+                            " AND backend_type = 'client backend' AND application_name <> 'rollback'")  # fmt: skip
+        self._sessions()
+
+    def _strangers(self, session: Connection) -> None:
+        """Roles that are not the deployment's may not sign in any more."""
+        for name in _strangers(session, self.deployment):
+            session.execute(sql.SQL("ALTER ROLE {} NOLOGIN PASSWORD NULL").format(sql.Identifier(name)))
+
+    def _sessions(self) -> None:
+        for pattern in self._table.session_keys if self._table.redis else ():
+            self._redis("EVAL", _FORGET, "1", pattern)
+
+    def _redis(self, *words: str) -> str:
+        """One command at Redis; its password is in the container's own environment."""
+        there = [one for one in self.deployment.serving(self._table.redis or "") if one.running]
+        if not there:
+            raise Failed(f"The service `{self._table.redis}` of [containment] redis is not running.", "start it")
+        ask = 'REDISCLI_AUTH="${REDISCLI_AUTH:-${REDIS_PASSWORD:-}}" exec redis-cli --no-auth-warning "$@"'
+        said = self.deployment.engine.ask(commands.execute(there[0].id, ["sh", "-c", ask, "ask", *words])).strip()
+        if said.startswith(("NOAUTH", "ERR", "WRONGPASS")):
+            raise Failed(f"Redis refuses: {said}.", "is REDIS_PASSWORD in its environment?")
+        return said
+
+    # seen
+
+    def reading(self) -> Reading:
+        """Whether nothing of before the decree is good any more."""
+        decree = self.decree()
+        if decree is None:
+            return Reading(holds=False, seen="tokens, sessions and passwords are those of before")
+        with server.session_of(self.deployment) as session:
+            open_ = {name: self._open(session, name, column, decree) for name, column in self._table.tokens.items()}
+            due, told = self._due(session, decree)
+            strangers = _strangers(session, self.deployment)
+        wrong = [f"{count} open in {name}" for name, count in open_.items() if count]
+        wrong += [f"{due} passwords of before"] if due else []
+        wrong += [f"may sign in: {', '.join(strangers)}"] if strangers else []
+        return Reading(not wrong, "; ".join(wrong) or f"{told} users have to set a new password; nothing older is good")
+
+    def _open(self, session: Connection, name: str, column: str, decree: Decree) -> int:
+        there = session.execute("SELECT to_regclass(%s) IS NOT NULL", (name,)).fetchone()
+        if not (there and there[0]):
+            return 0
+        question = sql.SQL("SELECT count(*) FROM {} WHERE {} IS NULL AND created_at <= %s")
+        return _number(session, question.format(relation(name), sql.Identifier(column)), decree.at)
+
+    def _due(self, session: Connection, decree: Decree) -> tuple[int, int]:
+        """Accounts of then without an event, and events."""
+        users = self._table.users
+        there = session.execute("SELECT to_regclass(%s) IS NOT NULL", (f"{ASIDE}.password_resets",)).fetchone()
+        if not (there and there[0]):
+            return 1, 0
+        question = sql.SQL(
+            "SELECT count(*) FROM {} u WHERE u.{} <= %s AND NOT EXISTS (SELECT FROM {} a WHERE a.account = u.{}::text"
+            " AND a.run = %s AND a.carried_out)"
+        ).format(relation(users.table), sql.Identifier(users.created), _TABLE, sql.Identifier(users.id))
+        told = sql.SQL("SELECT count(*) FROM {} WHERE run = %s").format(_TABLE)
+        return _number(session, question, decree.at, self.run), _number(session, told, self.run)
+
+
+def _strangers(session: Connection, deployment: Deployment) -> list[str]:
+    """Roles that may sign in and are not the deployment's."""
+    known = [*deployment.settings.containment.roles, deployment.settings.database.user]
+    rows = session.execute("SELECT rolname FROM pg_roles WHERE rolcanlogin AND rolname <> ALL(%s) ORDER BY 1", (known,))
+    return [str(row[0]) for row in rows]
+
+
+def _number(session: Connection, question: sql.Composed, *values: Any) -> int:
+    row = session.execute(question, values).fetchone()
+    return int(str(row[0])) if row else 0

@@ -1,0 +1,196 @@
+"""Every secret another one: in the env files, in the recorded ones, at the database and at Redis.
+
+The recorded env files follow: a release that kept the old ones would open the hole again with the next rollback, and
+one that did not know the database's password would not start. What was revoked is known by its hash for good.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import psycopg
+from psycopg import sql
+
+from rollback import commands
+from rollback.containment import ways
+from rollback.containment.keyring import KEEP, Keyring, Revoked, pairs, rewritten, unnamed
+from rollback.database import disposable, server
+from rollback.outcome import Failed, Refused
+from rollback.parts import files
+from rollback.parts.snapshot import Snapshots
+from rollback.plan import Reading
+from rollback.release import Shelf, write_manifest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rollback.deployment import Deployment
+    from rollback.parts.files import FileRecord
+
+__all__ = ["Rotation"]
+
+_PART = "environment"
+_OTHERS = 0o077
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """The new secrets of one run.
+
+    Attributes:
+        folder: of the run.
+    """
+
+    deployment: Deployment
+    folder: Path
+
+    @property
+    def table(self) -> dict[str, str]:
+        """What becomes of which key."""
+        return dict(self.deployment.settings.containment.secrets)
+
+    @property
+    def revoked(self) -> Revoked:
+        """What may never serve again."""
+        return Revoked.of(self.deployment)
+
+    def possible(self) -> list[str]:
+        """The keys that will have new values.
+
+        Raises:
+            Refused: a key looks like a secret and nobody has said what becomes of it, or none has a value.
+        """
+        left = unnamed(self._env_files(), self.table)
+        if left:
+            raise Refused(
+                f"{', '.join(left)} in the env files: nobody has said whether that is a secret.",
+                "name each in [containment.secrets]: random, database, redis or keep",
+            )
+        found = sorted(self._secrets())
+        if not found:
+            raise Refused("No env file holds a key of [containment.secrets].", "name the deployment's secrets there")
+        return found
+
+    def _env_files(self) -> list[Path]:
+        return [self.deployment.root / one for one in self.deployment.settings.compose.env_files]
+
+    def _secrets(self) -> dict[str, str]:
+        """By key, those of the checkout that are to be changed."""
+        texts = [one.read_text(encoding="utf-8") for one in self._env_files() if one.is_file()]
+        wanted = {key for key, kind in self.table.items() if kind != KEEP}
+        return {key: value for text in texts for key, value in pairs(text) if key in wanted and value}
+
+    # carried out
+
+    def rotate(self) -> None:
+        """First what was is remembered, then the database changes its password, then every file follows.
+
+        Raises:
+            Failed: the database refuses.
+        """
+        fresh = Keyring.read(self.folder)
+        if fresh is None:
+            self.revoked.add(self._secrets().values())
+            fresh = Keyring.made(self.folder, self.table)
+        self._database(fresh)
+        for path in self._secret_files():
+            self._rewrite(path, fresh)
+        self._shelf(fresh)
+
+    def _secret_files(self) -> list[Path]:
+        return [one for one in self._env_files() if one.is_file() and self._holds_secrets(one)]
+
+    def _holds_secrets(self, path: Path) -> bool:
+        keys = {key for key, _ in pairs(path.read_text(encoding="utf-8"))}
+        return any(key in keys for key, kind in self.table.items() if kind != KEEP)
+
+    def _rewrite(self, path: Path, fresh: Keyring) -> None:
+        text = path.read_text(encoding="utf-8")
+        wanted = rewritten(text, self.table, fresh)
+        if wanted != text or path.stat().st_mode & _OTHERS:
+            files.write(path, wanted, mode=0o600)
+
+    def _database(self, fresh: Keyring) -> None:
+        password = fresh.values.get("database")
+        if password is None:
+            return
+        user = self.deployment.settings.database.user
+        with server.of_deployment(self.deployment) as live, live.connect("postgres", autocommit=True) as session:
+            # only the verifier travels: a server that logs statements logs no password
+            verifier = session.pgconn.encrypt_password(password.encode(), user.encode(), b"scram-sha-256").decode()
+            command = sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(user), sql.Literal(verifier))
+            try:
+                session.execute(command)
+            except psycopg.Error as error:
+                raise Failed(f"PostgreSQL refuses a new password: {error.diag.message_primary}.") from error
+
+    def _shelf(self, fresh: Keyring) -> None:
+        """The env files of every release and snapshot, with their hashes."""
+        for release in Shelf(self.deployment).all():
+            records = self._recorded(release.files.get(_PART, []), release.store, fresh)
+            if records != release.files.get(_PART, []):
+                release.files[_PART] = records
+                write_manifest(release)
+        snapshots = Snapshots(self.deployment)
+        for snapshot in snapshots.all():
+            records = self._recorded(snapshot.files.get(_PART, []), snapshot.store, fresh)
+            if records != snapshot.files.get(_PART, []):
+                snapshot.files[_PART] = records
+                snapshots.write(snapshot)
+
+    def _recorded(self, records: list[FileRecord], store: Path, fresh: Keyring) -> list[FileRecord]:
+        """A file with secrets is 0600 from now on, also where it is put back."""
+        kept = [one for one in records if one.link is None and self._holds_secrets(store / one.path)]
+        for one in kept:
+            self._rewrite(store / one.path, fresh)
+        return [files.rehashed(one, store, mode=0o600) if one in kept else one for one in records]
+
+    # seen
+
+    def reading(self) -> Reading:
+        """Whether no env file, live or recorded, holds a revoked value, and the database takes only the new one."""
+        fresh = Keyring.read(self.folder)
+        if fresh is None:
+            return Reading(holds=False, seen="the secrets are those of before")
+        stale = self._stale()
+        if stale:
+            return Reading(holds=False, seen=f"revoked values in: {', '.join(stale)}")
+        open_ = sorted(str(one.name) for one in self._secret_files() if one.stat().st_mode & _OTHERS)
+        if open_:
+            return Reading(holds=False, seen=f"readable by others: {', '.join(open_)}")
+        return Reading(*self._takes(fresh)) if "database" in fresh.values else Reading(holds=True, seen=_told(fresh))
+
+    def _stale(self) -> list[str]:
+        found = [(path, path.name) for path in self._env_files()]
+        for release in Shelf(self.deployment).all():
+            found += [(release.store / one.path, f"{release.version} {one.path}") for one in release.files[_PART]]
+        return [told for path, told in found if self.revoked.keys_in(path)]
+
+    def _takes(self, fresh: Keyring) -> tuple[bool, str]:
+        """The database lets in with the new password, asked over the network as a service asks."""
+        said = self.sign_in(fresh.values["database"])
+        return not said, f"the database refuses the new password: {said}" if said else _told(fresh)
+
+    def sign_in(self, password: str) -> str:
+        """Why the database lets nobody in with this password; empty if it does.
+
+        Raises:
+            Failed: it does not run.
+        """
+        table = self.deployment.settings.database
+        running = [one for one in self.deployment.serving(table.service) if one.running]
+        asking = [one for one in self.deployment.containers() if one.running and one.service not in ("", table.service)]
+        if not running or not asking:
+            raise Failed("The database cannot be asked: it, or everybody who could ask, does not run.", "start it")
+        words = ["psql", "-X", "-w", "-Atc", "SELECT 1", "-h", table.service, "-U", table.user, "-d", table.name]
+        argv = commands.attempt(
+            words, image=running[0].image, name=disposable.name("sign-in"), label=disposable.label(),
+            container=asking[0].id, env=["PGPASSWORD"],
+        )  # fmt: skip
+        result = self.deployment.engine.run(argv, env={"PGPASSWORD": password}, seconds=ways.ASK_SECONDS)
+        return "" if result.code == 0 else (result.err.strip().splitlines() or ["no message"])[-1]
+
+
+def _told(fresh: Keyring) -> str:
+    return f"{len(fresh.values)} new secrets, files 0600; the old ones are known by their hashes and refused"
