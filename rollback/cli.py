@@ -8,29 +8,16 @@ import sys
 import time
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
-import psycopg
 import typer
 
-from rollback import __version__, lock
-from rollback.commandline.backup import app as backups
-from rollback.commandline.config import app as configs
-from rollback.commandline.configuration import certificates, compose, environment, nginx
-from rollback.commandline.database import databases
-from rollback.commandline.documents import notify, write_postmortem
-from rollback.commandline.migration import migrations
+from rollback import __version__
+from rollback.commandline import later
 from rollback.commandline.options import HERE, AsJson, Directory, PlanOnly, Yes, carry_out, report
-from rollback.commandline.rows import rows
-from rollback.commandline.schema import schema
-from rollback.commandline.switch import switch
-from rollback.commandline.verification import verify
-from rollback.commandline.watch import watch
 from rollback.console import Speaker
 from rollback.deployment import Deployment
 from rollback.operations import Operations
 from rollback.outcome import Exit, Failed, Stop
-from rollback.procedures import application as application_procedure
-from rollback.procedures import recording, survey
-from rollback.release import Shelf
+from rollback.procedures import survey
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -43,30 +30,37 @@ EXITS = """Exit codes: 0 done, 10 nothing to do, 20 refused by a gate (nothing c
 was, 40 failed and NOT put back, 50 inconclusive, 51 not tested, 60 watched and rolled back, 130 interrupted,
 2 wrong usage."""
 
+#: Where the other commands are; each is imported when it is typed.
+LATER = {
+    "certificates": "rollback.commandline.configuration:certificates",
+    "compose": "rollback.commandline.configuration:compose",
+    "environment": "rollback.commandline.configuration:environment",
+    "monitoring": "rollback.commandline.configuration:monitoring",
+    "nginx": "rollback.commandline.configuration:nginx",
+    "schema": "rollback.commandline.schema:schema",
+    "preflight": "rollback.commandline.preflight:preflight",
+    "switch": "rollback.commandline.switch:switch",
+    "verify": "rollback.commandline.verification:verify",
+    "watch": "rollback.commandline.watch:watch",
+    "notify": "rollback.commandline.documents:notify",
+    "postmortem": "rollback.commandline.documents:write_postmortem",
+    "release": "rollback.commandline.release:releases",
+    "migration": "rollback.commandline.migration:migrations",
+    "backup": "rollback.commandline.backup:app",
+    "config": "rollback.commandline.config:app",
+    "volume": "rollback.commandline.volume:app",
+    "database": "rollback.commandline.database:databases",
+    "rows": "rollback.commandline.rows:rows",
+}
+
 app = typer.Typer(
     name="rollback",
+    cls=later.group(LATER),
     help="Put a SpherosegV4 deployment back as a recorded release had it, with proof of every step.\n\n" + EXITS,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-releases = typer.Typer(no_args_is_help=True, help="Record releases that are seen to work, and see what is there.")
-app.add_typer(releases, name="release")
-app.add_typer(migrations, name="migration")
-app.add_typer(backups, name="backup")
-app.add_typer(configs, name="config")
-app.add_typer(databases, name="database")
-app.add_typer(rows, name="rows")
-app.command()(certificates)
-app.command()(compose)
-app.command()(environment)
-app.command()(nginx)
-app.command()(schema)
-app.command()(switch)
-app.command()(verify)
-app.command()(watch)
-app.command()(notify)
-app.command("postmortem")(write_postmortem)
 
 
 @app.command()
@@ -89,7 +83,7 @@ def application(
     def surveyed(run: str) -> dict[str, object]:
         return survey.survey(deployment, version, run)
 
-    carry_out(operations, speaker, application_procedure.NAME, surveyed, plan_only=plan)
+    carry_out(operations, speaker, "application", surveyed, plan_only=plan)
 
 
 @app.command()
@@ -163,94 +157,6 @@ def _whole(speaker: Speaker, entries: list[Entry], anchor: str | None) -> None:
     speaker.document(entries=len(entries), head=head, anchor=anchor)
 
 
-@releases.command("record")
-def release_record(
-    version: Annotated[str, typer.Argument(help="Name of the release, e.g. v4.0.0; also its git tag.")],
-    *,
-    plan: PlanOnly = False,
-    yes: Yes = False,
-    as_json: AsJson = False,
-    directory: Directory = HERE,
-) -> None:
-    """Record what runs now as VERSION, after verifying it; its images are kept from pruning."""
-    deployment, speaker = Deployment.load(directory), Speaker(as_json, yes)
-    operations = Operations(deployment, speaker)
-    told = f"record what runs now as {version}, after the checklist has passed; its images are kept from pruning"
-    if plan:
-        lines = recording.sound(deployment, operations.journal, version)
-        speaker.say(f"would {told}")
-        speaker.checklist(lines, would=told)
-        return
-    with lock.held(operations.lock_file, f"release record {version}"):
-        recording.sound(deployment, operations.journal, version)
-        speaker.confirm(lambda: speaker.say(told))
-        release = recording.record(deployment, operations.journal, version)
-    speaker.say(f"{version} recorded: {len(release.images)} images, migration {release.migration_head}")
-    speaker.document(release=release.as_json())
-
-
-@releases.command("list")
-def release_list(*, as_json: AsJson = False, directory: Directory = HERE) -> None:
-    """All recorded releases, oldest first, with what would hinder a rollback to each."""
-    deployment, speaker = Deployment.load(directory), Speaker(as_json)
-    found = [(one, recording.readiness(deployment, one)) for one in Shelf(deployment).all()]
-    for release, hindered in found:
-        speaker.say(
-            f"{release.version:20} {release.recorded}  migration {release.migration_head}  {hindered or 'ready'}"
-        )
-    if not found:
-        speaker.say("no release is recorded: `rollback release record VERSION`")
-    speaker.document(releases=[{**one.as_json(), "bad": one.bad, "hindered": why} for one, why in found])
-
-
-@releases.command("show")
-def release_show(version: str, *, as_json: AsJson = False, directory: Directory = HERE) -> None:
-    """One release: images, files by hash, migrations."""
-    deployment, speaker = Deployment.load(directory), Speaker(as_json)
-    release = Shelf(deployment).get(version)
-    speaker.say(f"{release.version}, recorded {release.recorded}, migration {release.migration_head}")
-    speaker.say(f"works with migration {', '.join(release.works_with)}; git {release.commit or 'unknown'}")
-    kept = (
-        f"fingerprint {release.schema.digest[:12]}" if release.schema else "not recorded: no way for `rollback schema`"
-    )
-    speaker.say(f"schema {kept}")
-    for role, image in release.images.items():
-        speaker.say(f"  {role:10} {image.id[:19]} {image.name} answers {image.identity}")
-    for group, records in release.files.items():
-        for record in records:
-            speaker.say(f"  {group:12} {record.sha256[:12]} {record.path}")
-    if release.bad:
-        speaker.say(f"  BAD: {release.bad}")
-    speaker.document(release={**release.as_json(), "bad": release.bad})
-
-
-@releases.command("bad")
-def release_bad(  # noqa: PLR0913 -- the words of the command
-    version: str,
-    reason: Annotated[str, typer.Option("--reason", help="Shown to whoever tries to roll back to it.")],
-    *,
-    plan: PlanOnly = False,
-    yes: Yes = False,
-    as_json: AsJson = False,
-    directory: Directory = HERE,
-) -> None:
-    """Mark VERSION bad: no rollback chooses it any more."""
-    deployment, speaker = Deployment.load(directory), Speaker(as_json, yes)
-    operations = Operations(deployment, speaker)
-    told = f"mark {version} bad for good: no rollback chooses it any more ({reason})"
-    Shelf(deployment).get(version)
-    if plan:
-        speaker.say(f"would {told}")
-        speaker.document(would=told)
-        return
-    with lock.held(operations.lock_file, f"release bad {version}"):
-        speaker.confirm(lambda: speaker.say(told))
-        Shelf(deployment).mark_bad(version, reason)
-        operations.journal.append("-", "bad", version=version, reason=operations.redactor()(reason))
-    speaker.say(f"{version} is marked bad")
-    speaker.document(version=version, bad=reason)
-
-
 @app.callback(invoke_without_command=True)
 def _top(*, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
     if version:
@@ -281,14 +187,22 @@ def _run() -> None:
         if end.code == Exit.USAGE:
             _ended(Exit.USAGE, "The words of the command are wrong; standard error says which.", "--help")
         raise
-    except psycopg.Error as error:
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise Failed(f"The database ended it: {said}.", "is it running? `rollback history` says what stands") from error
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         raise Failed(
             f"{where}{error.strerror or error}.", "mend that, then `rollback history` says what stands"
         ) from error
+    except Exception as error:
+        if not _of_the_database(error):
+            raise
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise Failed(f"The database ended it: {said}.", "is it running? `rollback history` says what stands") from error
+
+
+def _of_the_database(error: Exception) -> bool:
+    """Whether psycopg raised it; a command that never imported psycopg has no such errors."""
+    psycopg = sys.modules.get("psycopg")
+    return psycopg is not None and isinstance(error, psycopg.Error)
 
 
 def main() -> None:

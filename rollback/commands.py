@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -39,6 +39,10 @@ class Compose:
         if self.env_file:
             argv += ["--env-file", str(self.env_file)]
         return argv
+
+    def with_files(self, names: Collection[str]) -> Compose:
+        """The same with more files."""
+        return replace(self, files=(*self.files, *(self.root / name for name in names)))
 
     def config(self) -> Argv:
         """The resolved model as JSON, env files included. It holds secrets: never print it."""
@@ -78,6 +82,19 @@ def containers(*filters: str) -> Argv:
     return argv
 
 
+def volumes(*filters: str) -> Argv:
+    """Names of all volumes that match every filter."""
+    argv = ["docker", "volume", "ls", "--quiet"]
+    for one in filters:
+        argv += ["--filter", one]
+    return argv
+
+
+def drop_volumes(names: Sequence[str]) -> Argv:
+    """Delete volumes with what is in them; the engine refuses one that a container has."""
+    return ["docker", "volume", "rm", *names]
+
+
 def container_images() -> Argv:
     """The image name and the Compose project of every container on the engine, a line each."""
     row = '{{.Image}}\t{{.Label "com.docker.compose.project"}}'
@@ -112,6 +129,16 @@ def logs(container: str, *, tail: int | None = None, since: str | None = None) -
 def stop(names: Sequence[str], *, seconds: int) -> Argv:
     """Ask containers to finish; the engine kills them after the given seconds."""
     return ["docker", "stop", "--time", str(seconds), *names]
+
+
+def restart(names: Sequence[str]) -> Argv:
+    """Start containers now, also those that the engine would start again some time."""
+    return ["docker", "restart", *names]
+
+
+def signal(names: Sequence[str], name: str) -> Argv:
+    """Send a signal to the first process of containers."""
+    return ["docker", "kill", "--signal", name, *names]
 
 
 def remove(names: Sequence[str]) -> Argv:
@@ -192,9 +219,9 @@ def trial(  # noqa: PLR0913 -- the words of one long command
     return [*argv, image, *words[1:]]
 
 
-def restart_always(container: str) -> Argv:
-    """Let the engine bring a container back after a crash or a reboot."""
-    return ["docker", "update", "--restart", "unless-stopped", container]
+def restart_always(names: Sequence[str]) -> Argv:
+    """Let the engine bring containers back after a crash or a reboot."""
+    return ["docker", "update", "--restart", "unless-stopped", *names]
 
 
 def tag(image: str, name: str) -> Argv:
@@ -220,6 +247,16 @@ def build(context: Path, *, name: str, dockerfile: str, args: Collection[str], t
     if target:
         argv += ["--target", target]
     return [*argv, str(context)]
+
+
+def engine_info() -> Argv:
+    """What the engine says of itself, as JSON."""
+    return ["docker", "info", "--format", "{{json .}}"]
+
+
+def compose_version() -> Argv:
+    """The version of Compose alone."""
+    return ["docker", "compose", "version", "--short"]
 
 
 def git(root: Path, *words: str) -> Argv:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from rollback import look
 from rollback.outcome import Exit, UsageError
 from rollback.runner import reading
 
@@ -87,7 +88,8 @@ class Speaker:
     def tell_plan(self, plan: Plan) -> list[tuple[Step, Reading]]:
         """The plan for people alone; gives back what was read."""
         table = Table("", "step", "because", "seen now", box=None)
-        rows = [(step, reading(step)) for step in plan.steps]
+        with look.anew():
+            rows = [(step, reading(step)) for step in plan.steps]
         for number, (step, now) in enumerate(rows, start=1):
             mark = "=" if now.holds else "+"
             table.add_row(f"{number} {mark}", escape(step.name), escape(step.cause), escape(now.seen[:200]))

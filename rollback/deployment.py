@@ -144,6 +144,11 @@ class Deployment:
         return self.root / self.settings.deployment.state
 
     @property
+    def folder(self) -> Path:
+        """What Compose takes for the project's directory."""
+        return self.root
+
+    @property
     def compose(self) -> commands.Compose:
         """Compose as a plain `docker compose` in the checkout sees it."""
         table = self.settings.compose
@@ -163,7 +168,7 @@ class Deployment:
 
     def _labelled_project(self) -> str | None:
         """The project whose containers were made from this checkout, if it is one."""
-        ids = self.engine.ask(commands.containers(f"label={_FOLDER}={self.root}")).split()
+        ids = self.engine.ask(commands.containers(f"label={_FOLDER}={self.folder}")).split()
         raw = self.engine.run(commands.inspect("container", ids)).out if ids else "[]"
         names = {str(one["Config"]["Labels"].get(_PROJECT)) for one in json.loads(raw or "[]")}
         return names.pop() if len(names) == 1 else None
@@ -241,28 +246,33 @@ class Deployment:
         self._edge["id"] = found[0] if found else ""
         return found[0] if found else None
 
-    def in_edge(self, command: Sequence[str], *, seconds: float = 60) -> Result:
+    def in_edge(self, command: Sequence[str], *, seconds: float = 60, question: bool = False) -> Result:
         """Run a command in the edge's container; which one that is, is looked up again only when it has gone.
+
+        `question`: see Engine.run.
 
         Raises:
             Refused: when the edge does not run.
         """
         if self._edge.get("id"):
-            result = self.engine.run(commands.execute(self._edge["id"], command), seconds=seconds)
+            result = self._executed(self._edge["id"], command, seconds, question=question)
             if not _gone(result):
                 return result
         container = self.edge_running()
         if container is None:
             name = self.settings.edge.service
             raise Refused(f"The edge service `{name}` is not running.", f"`docker compose up -d {name}`")
-        return self.engine.run(commands.execute(container, command), seconds=seconds)
+        return self._executed(container, command, seconds, question=question)
+
+    def _executed(self, container: str, command: Sequence[str], seconds: float, *, question: bool) -> Result:
+        return self.engine.run(commands.execute(container, command), seconds=seconds, question=question)
 
     def fetch_all(self, urls: list[str], *headers: str) -> list[Answer]:
         """Ask over HTTP from inside the edge, from where users' requests will come; one answer a URL."""
         argv = ["curl", "-sS", "--max-time", "5", "-w", f"\n%{{http_code}}{_END}"]
         for header in headers:
             argv += ["-H", header]
-        result = self.in_edge([*argv, *urls])
+        result = self.in_edge([*argv, *urls], question=True)
         found = [Answer.of(text) for text in result.out.split(_END)[:-1]]
         if len(found) != len(urls):
             raise Failed(f"The edge cannot ask {urls[0]}: {result.err.strip()}.", "is curl in the edge's image?")
@@ -281,7 +291,7 @@ class Deployment:
         return f"http://127.0.0.1:{self.settings.edge.http_port}{path}"
 
     def sql(self, query: str) -> str:
-        """One value or table from the database, unaligned; the query is our own text, never outside input.
+        """One value or table from the database, unaligned; the query is our own, a question, never outside input.
 
         Raises:
             Failed: when the database does not run or refuses the query.
@@ -291,7 +301,8 @@ class Deployment:
         if not running:
             raise Failed(f"The database service `{table.service}` is not running.")
         psql = ["psql", "-X", "-At", "-v", "ON_ERROR_STOP=1", "-U", table.user, "-d", table.name]
-        return self.engine.ask(commands.execute(running[0].id, psql, stdin=True), stdin=query).strip()
+        argv = commands.execute(running[0].id, psql, stdin=True)
+        return self.engine.ask(argv, stdin=query, question=True).strip()
 
     def migrations(self) -> list[str]:
         """The applied migrations, oldest first."""

@@ -7,11 +7,15 @@ import shlex
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from rollback import lock
+from rollback import lock, look
 from rollback.outcome import Failed
+from rollback.questions import asks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +34,7 @@ _PASSED_ON_PREFIXES = ("DOCKER_", "BUILDKIT_", "BUILDX_")
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy")
 
 POLL_SECONDS = 0.05
+_SIDE_BY_SIDE = 4
 
 
 class CommandFailed(Failed):
@@ -61,35 +66,57 @@ class Engine:
     root: Path
 
     def run(
-        self, argv: Argv, *, stdin: str | None = None, seconds: float = 300, env: Mapping[str, str] | None = None
+        self,
+        argv: Argv,
+        *,
+        stdin: str | None = None,
+        seconds: float = 300,
+        env: Mapping[str, str] | None = None,
+        question: bool = False,
     ) -> Result:
         """Run a command to its end and give back its answer, whatever the exit code.
+
+        Args:
+            argv: the program and its arguments.
+            stdin: what it reads.
+            seconds: how long it may take.
+            env: more variables.
+            question: the caller knows that it changes nothing, as `questions.asks` knows of others: it is put once in
+                a look. Whatever is no question ends what looks remember.
 
         Raises:
             CommandFailed: when it did not end within the given seconds, or could not be started.
         """
-        return _result(self._ended(argv, seconds, env or {}, input=(stdin or "").encode()))
+        asked = not env and (question or asks(argv))
 
-    def _ended(self, argv: Argv, seconds: float, env: Mapping[str, str], **streams: Any) -> _Done:
+        def answer() -> Result:
+            return _result(self._ended(argv, seconds, env or {}, question=asked, input=(stdin or "").encode()))
+
+        return look.answer((self.root, stdin, *argv), answer) if asked else answer()
+
+    def _ended(
+        self, argv: Argv, seconds: float, env: Mapping[str, str], *, question: bool = False, **streams: Any
+    ) -> _Done:
         """The one place where a process is started; its streams are the caller's."""
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
         seen = {**environment(os.environ), **env}
         try:
-            return subprocess.run(
-                argv, timeout=seconds, cwd=self.root, env=seen, check=False, pass_fds=lock.handles(), **streams
-            )
+            with nullcontext() if question or asks(argv) else look.change():
+                return subprocess.run(
+                    argv, timeout=seconds, cwd=self.root, env=seen, check=False, pass_fds=lock.handles(), **streams
+                )
         except subprocess.TimeoutExpired:
             raise CommandFailed(f"`{shlex.join(argv)}` did not end within {seconds:g} s.") from None
         except FileNotFoundError:
             raise CommandFailed(f"`{argv[0]}` is not installed or not on PATH.", f"install {argv[0]}") from None
 
-    def ask(self, argv: Argv, *, stdin: str | None = None, seconds: float = 300) -> str:
-        """The standard output of a command that must succeed.
+    def ask(self, argv: Argv, *, stdin: str | None = None, seconds: float = 300, question: bool = False) -> str:
+        """The standard output of a command that must succeed; `question`: see `run`.
 
         Raises:
             CommandFailed: with the end of its standard error.
         """
-        result = self.run(argv, stdin=stdin, seconds=seconds)
+        result = self.run(argv, stdin=stdin, seconds=seconds, question=question)
         if result.code != 0:
             raise CommandFailed(f"`{shlex.join(argv)}` ended with exit code {result.code}: {_tail(result.err)}")
         return result.out
@@ -99,7 +126,8 @@ class Engine:
         if not argvs:
             return []
         with ThreadPoolExecutor(len(argvs)) as pool:
-            waiting = [pool.submit(self.ask, argv, seconds=seconds) for argv in argvs]
+            # each within the caller's look, which a thread would not see by itself
+            waiting = [pool.submit(copy_context().run, partial(self.ask, argv, seconds=seconds)) for argv in argvs]
         return [one.result() for one in waiting]
 
     def build(self, argv: Argv, args: Mapping[str, str]) -> None:
@@ -122,6 +150,13 @@ class Engine:
             os.fsync(out.fileno())
         return _result(done)
 
+    def save_all(self, argvs: Mapping[Path, Argv]) -> None:
+        """Several commands side by side, each with its output and its errors in a file; an error is in the file."""
+        with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
+            waiting = [pool.submit(self.save, argv, target, both=True) for target, argv in argvs.items()]
+        for one in waiting:
+            one.result()
+
     def feed(self, argv: Argv, source: Path, *, seconds: float = 3600) -> Result:
         """Run a command with a file as its standard input."""
         with source.open("rb") as file:
@@ -139,14 +174,15 @@ def _tail(text: str, lines: int = 5) -> str:
 
 
 def wait_until(seen: Callable[[], tuple[bool, str]], *, seconds: float, what: str) -> str:
-    """Poll until the condition holds and return what was seen.
+    """Poll until the condition holds and return what was seen; every time with a look of its own.
 
     Raises:
         Failed: after `seconds`, with the last observation: the sentence an operator needs.
     """
     deadline = time.monotonic() + seconds
     while True:
-        ok, observation = seen()
+        with look.anew():
+            ok, observation = seen()
         if ok:
             return observation
         if time.monotonic() >= deadline:

@@ -6,28 +6,17 @@ import secrets as random
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rollback import lock, typed
+from rollback import lock, look, typed
 from rollback.documents.notification import END, PROGRESS, START
 from rollback.documents.telling import Telling
 from rollback.journal import Journal
 from rollback.outcome import Exit, Failed, NothingToDo, Refused
 from rollback.parts.edge import Edge
-from rollback.procedures import (
-    application,
-    compose,
-    configuration,
-    environment,
-    migration,
-    restoration,
-    rows,
-    rows_undone,
-    schema,
-    switch,
-)
 from rollback.runner import CHOICE, Runner
-from rollback.secrets import Redactor
+from rollback.secrets import of_deployment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,6 +27,7 @@ if TYPE_CHECKING:
     from rollback.documents.telling import Screen
     from rollback.plan import Plan
     from rollback.runner import View
+    from rollback.secrets import Redactor
 
 __all__ = ["Operations"]
 
@@ -49,19 +39,33 @@ class Procedure(Protocol):
         """The plan from what was surveyed."""
 
 
+@dataclass(frozen=True)
+class _Made:
+    """A procedure that is imported when its plan is made: one run needs one, and their libraries take seconds."""
+
+    module: str
+    function: str = "plan"
+
+    def __call__(self, deployment: Deployment, facts: dict[str, Any]) -> Plan:
+        procedure: Procedure = getattr(import_module(f"rollback.procedures.{self.module}"), self.function)
+        return procedure(deployment, facts)
+
+
 #: Every procedure that a journal may name.
 PROCEDURES: dict[str, Procedure] = {
-    application.NAME: application.plan,
-    compose.NAME: compose.plan,
-    configuration.NAME: configuration.plan,
-    environment.NAME: environment.plan,
-    migration.NAME: migration.plan,
-    migration.FORWARD: migration.plan_forward,
-    restoration.NAME: restoration.plan,
-    rows.NAME: rows.plan,
-    schema.NAME: schema.plan,
-    rows_undone.NAME: rows_undone.plan,
-    switch.NAME: switch.plan,
+    "application": _Made("application"),
+    "compose": _Made("compose"),
+    "configuration": _Made("configuration"),
+    "database": _Made("restoration"),
+    "environment": _Made("environment"),
+    "migration": _Made("migration"),
+    "migration forward": _Made("migration", "plan_forward"),
+    "monitoring": _Made("monitoring"),
+    "preflight": _Made("preflight"),
+    "rows": _Made("rows"),
+    "rows undo": _Made("rows_undone"),
+    "schema": _Made("schema"),
+    "switch": _Made("switch"),
 }
 
 
@@ -84,16 +88,13 @@ class Operations:
 
     def redactor(self) -> Redactor:
         """Knows the secrets of the checkout and of every recorded release."""
-        names = self.deployment.settings.compose.env_files
-        here = [self.deployment.root / name for name in names]
-        shelf = self.deployment.state / "releases"
-        kept = [folder / "files" / name for folder in shelf.glob("*") for name in names] if shelf.is_dir() else []
-        return Redactor.of([*here, *kept])
+        return of_deployment(self.deployment)
 
     def planned(self, survey: Callable[[str], dict[str, Any]], procedure: str) -> Plan:
         """The plan of a procedure now; every gate is passed, nothing is changed."""
         self.no_open_run()
-        return PROCEDURES[procedure](self.deployment, survey(new_run()))
+        with look.anew():
+            return PROCEDURES[procedure](self.deployment, survey(new_run()))
 
     def carry_out(
         self, survey: Callable[[str], dict[str, Any]], procedure: str, confirm: Callable[[Plan], bool]
@@ -164,7 +165,7 @@ class Operations:
         return replace(plan, steps=tuple(reversed(self._runner().begun(plan))))
 
     def _told(self, plan: Plan, *stages: str) -> AbstractContextManager[Telling]:
-        return Telling(self.deployment, self.journal, self.view, plan.run, set(stages)).whole()
+        return Telling(self.deployment, self.journal, self.view, plan.run, {*stages} & {*plan.tells}).whole()
 
     def _runner(self, view: View | None = None) -> Runner:
         return Runner(self.journal, view or self.view, self.redactor(), typed.now())

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rollback import lock, progress
+from rollback import lock, look, progress
 from rollback.outcome import Exit, Failed, Refused, Stop
 from rollback.plan import Reading
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rollback.plan import Plan, Step
     from rollback.typed import Typed
 
-__all__ = ["CHOICE", "Runner", "View", "reading"]
+__all__ = ["CHOICE", "Runner", "View", "proof", "reading"]
 
 CHOICE = "`rollback resume` goes on, `rollback abort` takes it back; users stay served as they are now"
 
@@ -38,9 +38,20 @@ class View(Protocol):
 def reading(step: Step) -> Reading:
     """A step's postcondition; a system that cannot be read does not fulfil it."""
     try:
-        return step.read()
+        with look.shared():
+            return step.read()
     except Stop as stop:
         return Reading(holds=False, seen=stop.found)
+
+
+def proof(step: Step) -> Reading:
+    """A step's postcondition, with a look that was opened after the step was carried out.
+
+    Raises:
+        Stop: the system cannot be read.
+    """
+    with look.anew():
+        return step.read()
 
 
 @dataclass(frozen=True)
@@ -115,14 +126,15 @@ class Runner:
     def _step(self, run: str, step: Step) -> None:
         self.view.started(step)
         started = time.monotonic()
-        now = reading(step)
+        with look.anew():
+            now = reading(step)
         if now.holds:
             self._note(run, step, "skipped", started, now)
             return
         self.journal.append(run, "intent", step=step.name)
         with progress.shown_to(self.view.working):
             step.act()
-        now = step.read()
+        now = proof(step)
         if not now.holds:
             raise Failed(f"`{step.name}` was carried out and is not so: {now.seen}.")
         self._note(run, step, "done", started, now)

@@ -157,6 +157,24 @@ class PartsTable(_Table):
     monitoring: list[str] = []
 
 
+class MonitoringTable(_Table):
+    """[monitoring]: the Compose project that watches this one; its files are `monitoring` of [parts].
+
+    Attributes:
+        files: its Compose files; none where there is no such project.
+        env_files: files of it that hold secrets.
+        seconds: how long its targets may take to be seen up again: some scrape intervals.
+    """
+
+    files: list[str] = []
+    env_files: list[str] = []
+    prometheus: str = "prometheus"
+    prometheus_port: int = 9090
+    alertmanager: str = "alertmanager"
+    alertmanager_port: int = 9093
+    seconds: float = Field(default=60, ge=1, le=3600)
+
+
 class CertificatesTable(_Table):
     """[certificates]: what a certificate of the edge has to be before it serves.
 
@@ -263,7 +281,6 @@ class VerifyTable(_Table):
         errors_per_minute: lines in the logs of the released services.
         error_percent: of the requests at the edge.
         browser: the Chromium to look with; None for the first one on PATH.
-        prometheus: its address as seen from the edge; None where nothing is monitored.
     """
 
     account: str | None = None
@@ -276,7 +293,6 @@ class VerifyTable(_Table):
     errors_per_minute: float = Field(default=5, ge=0)
     error_percent: float = Field(default=5, ge=0, le=100)
     browser: str | None = None
-    prometheus: str | None = Field(default=None, pattern=r"^https?://[^\s/]+")
 
 
 class Settings(_Table):
@@ -291,6 +307,7 @@ class Settings(_Table):
     migrations: MigrationsTable = MigrationsTable()
     parts: PartsTable = PartsTable()
     certificates: CertificatesTable = CertificatesTable()
+    monitoring: MonitoringTable = MonitoringTable()
     objectives: ObjectivesTable = ObjectivesTable()
     timing: TimingTable = TimingTable()
     contacts: dict[str, str] = {}
@@ -382,6 +399,7 @@ def _check_paths(path: Path, root: Path, settings: Settings) -> None:
     optional = (settings.edge.closing_file, settings.edge.maintenance_file, settings.certificates.authorities_file)
     named += [one for one in optional if one]
     named += [*settings.parts.nginx, *settings.parts.certificates, *settings.parts.monitoring]
+    named += [*settings.monitoring.files, *settings.monitoring.env_files]
     named += [service.build for service in settings.services.values() if service.build]
     named += [settings.migrations.folder, settings.migrations.rollbacks]
     named += [name for colour in settings.switch.colours.values() for name in colour.files]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import threading
 import time
 from contextlib import closing
 from dataclasses import dataclass
@@ -38,6 +41,8 @@ FACTS = {"section": SECTION, "procedure": "switch", "severity": "critical"}
 BLUE = "v4.1.0-polygons"
 ILL = "v4.1.0-errors"
 TRIES = 4
+#: Bytes of a request that come one a second: longer than the watching, shorter than the drain's limit.
+DRIPS = 35
 RESIDUE = (
     Allowed("file nginx/upstream.conf", "the edge leads to the other colour"),
     Allowed("container backend-green*", "the other colour runs"),
@@ -175,7 +180,42 @@ def test_colour_that_dies_while_it_is_watched(drill: Bench) -> None:
             exit=30,
             serves={},
             objective=None,
-            said=("green turned ill",),
+            # by its health or by what users meet, whichever is seen first
+            said=("green watched for",),
+            further=back_on_blue,
+        )
+    )
+
+
+def slow_upload(drill: Drill) -> None:
+    """Green is there, and somebody with a slow line holds blue's worker of the edge: the drain has to wait for him."""
+    switching.green_is(drill.stack, GOOD)
+    threading.Thread(target=_drip, args=(drill.stack.ports[0],), daemon=True).start()
+
+
+def _drip(port: int) -> None:
+    head = f"POST /api/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: {DRIPS}\r\n\r\n"
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)) as line:
+        line.sendall(head.encode())
+        for _ in range(DRIPS):
+            line.sendall(b"x")
+            time.sleep(1)  # the line is slow: nothing is waited for
+
+
+@pytest.mark.exhaustive  # users go back by the same way as in switch-ill
+@pytest.mark.drill(id="switch-drain-dies", **FACTS, objective=None)
+def test_colour_that_dies_while_the_other_is_drained(drill: Bench) -> None:
+    """It was watched and found good, and is killed while the last requests of the other one end: users go back."""
+    drill(
+        switched(
+            GOOD,
+            cut=True,
+            before_command=slow_upload,
+            operator=struck("requests to blue finished", green_dies),
+            exit=30,
+            serves={},
+            objective=None,
+            said=("green serves still",),
             further=back_on_blue,
         )
     )

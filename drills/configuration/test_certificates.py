@@ -16,7 +16,8 @@ from fixtures.checks.evidence import Budget
 from fixtures.checks.residue import Allowed
 from fixtures.faults.candidates import GOOD
 from fixtures.faults.certificates import FOLDER, KINDS, bad
-from fixtures.scenario import Scenario
+from fixtures.operators import broken_target_first
+from fixtures.scenario import Scenario, carried_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +36,7 @@ pytestmark = [
 
 SECTION = "Configuration Rollback / SSL Certificate Rollback"
 OBJECTIVE = 120
+HARDEST = "expired"
 _DER, _OWNER = serialization.Encoding.DER, 0o600
 FACTS = {"section": SECTION, "procedure": "certificates", "severity": "critical", "objective": OBJECTIVE}
 RESIDUE = (
@@ -72,7 +74,7 @@ def shown(case: Case) -> list[Finding]:
             marks=[
                 pytest.mark.drill(id=f"certificates-{kind}", **FACTS),
                 # the way back is the same for all of them; every gate against them is a unit test
-                *([] if kind == "expired" else [pytest.mark.exhaustive]),
+                *([] if kind == HARDEST else [pytest.mark.exhaustive]),
             ],
         )
         for kind in KINDS
@@ -90,6 +92,7 @@ def test_certificate_that_no_client_accepts(drill: Bench, kind: str) -> None:
         residue=RESIDUE,
         blamed=(),
         tls=True,
+        operator=broken_target_first("expired") if kind == HARDEST else carried_out,
         further=shown,
         # nobody gets in while it lasts: no write is acknowledged
         budget=Budget(during=0, gap=5.0),

@@ -12,6 +12,7 @@ from fixtures.checks.residue import Allowed
 from fixtures.faults import edge
 from fixtures.faults.candidates import GOOD
 from fixtures.faults.edge import HELD_PORT, api_to_the_frontend, syntax_error
+from fixtures.operators import broken_target_first
 from fixtures.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -50,9 +51,10 @@ def set_aside(case: Case) -> list[Finding]:
 
 @pytest.mark.drill(id="nginx-syntax", **FACTS)
 def test_edge_that_dies_of_a_syntax_error(drill: Bench) -> None:
-    """An edge that dies at every start of a syntax error serves again, and what was left behind is set aside."""
+    """An edge that dies at every start of a syntax error serves again; what broke it is refused as a target."""
     # nobody reaches anything: no write is acknowledged while it lasts
-    drill(put_back(syntax_error(), further=set_aside, budget=Budget(during=0)))
+    operator = broken_target_first("nginx refuses these files")
+    drill(put_back(syntax_error(), operator=operator, further=set_aside, budget=Budget(during=0)))
 
 
 @pytest.mark.exhaustive  # nginx-port-taken breaks the same file, and more

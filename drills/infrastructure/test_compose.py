@@ -13,6 +13,7 @@ from fixtures.checks.evidence import Budget
 from fixtures.checks.residue import Allowed
 from fixtures.faults.candidates import GOOD
 from fixtures.faults.composition import ADDED, FILE, KINDS, broken
+from fixtures.operators import ended
 from fixtures.scenario import AFTER_APPLICATION, Scenario
 from fixtures.sweep import PROJECT
 
@@ -25,6 +26,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.monthly, pytest.mark.infrastructur
 
 SECTION = "Infrastructure Rollback / Docker Compose Rollback"
 OBJECTIVE = 120
+REFUSED = 20
 FACTS = {"section": SECTION, "procedure": "compose", "severity": "critical", "objective": OBJECTIVE}
 HARDEST = "added"
 RESIDUE = (
@@ -53,9 +55,17 @@ def _added(case: Case) -> list[Finding]:
         left = [one.name for one in client.containers.list(all=True, filters=mine) if ADDED in str(one.name)]
         volumes = [one.name for one in client.volumes.list(filters=mine) if ADDED in str(one.name)]
         kept = [tag for one in client.images.list() for tag in one.tags if f"{ADDED}:retired-" in tag]
+    needed = case.stack.rollback("volume", "drop", f"{case.stack.project}_uploads_data", "--yes")
+    dropped = case.stack.rollback("volume", "drop", *map(str, volumes), "--yes")
+    with closing(docker.from_env()) as client:
+        now = [one.name for one in client.volumes.list(filters=mine)]
+    uploads = f"{case.stack.project}_uploads_data" in now
     return [
         finding("added service gone", not left, f"{left} are left"),
         finding("added volume kept", len(volumes) == 1, f"{volumes}"),
+        ended("a needed volume is not dropped", needed, REFUSED, "mounted by", "named by"),
+        ended("what nothing needs can be dropped", dropped, 0),
+        finding("dropped is gone, needed is there", uploads and not {*volumes} & {*now}, f"{now}"),
         finding("added service kept", any(case.stack.project in one for one in kept), f"{kept}"),
     ]
 

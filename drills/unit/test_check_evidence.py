@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from fixtures.checks.evidence import Budget, coverage, fault_observed, steady, writes
+from fixtures.checks.evidence import Budget, coverage, fault_lasts, fault_observed, steady, writes
 from fixtures.faults.release import BadRelease
 from fixtures.history import History, Mark, Sample, Write
 from fixtures.verdict import Verdict
@@ -119,6 +119,25 @@ def test_a_fault_seen_only_once_the_rollback_ran_is_inconclusive() -> None:
     """A fault seen only once the rollback ran is inconclusive."""
     history = History(samples=looked(*TIMES, bad=(16.0,)), marks=MARKS)
     assert fault_observed(history).verdict is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("bad", "verdict"),
+    [((11.0, 13.0), Verdict.PASS), ((), Verdict.INCONCLUSIVE), ((16.0,), Verdict.INCONCLUSIVE)],
+    ids=["still there", "never", "only later"],
+)
+def test_a_fault_has_to_be_there_when_the_rollback_starts(bad: tuple[float, ...], verdict: Verdict) -> None:
+    """What was not seen just before the rollback may have mended itself."""
+    history = History(samples=looked(*TIMES, bad=bad), marks=MARKS)
+    assert fault_lasts(history, lambda sample: not sample.ok).verdict is verdict
+
+
+def test_a_fault_that_mends_itself_needs_no_rollback() -> None:
+    """Seen when it was new, and not any more in the last seconds."""
+    late = tuple(replace(mark, at=mark.at + 100) if mark.name == "rollback started" else mark for mark in MARKS)
+    finding = fault_lasts(History(samples=looked(*TIMES, bad=(11.0, 13.0)), marks=late), lambda one: not one.ok)
+    assert finding.verdict is Verdict.INCONCLUSIVE
+    assert "did it mend itself?" in finding.reason
 
 
 def test_a_symptom_that_was_there_before_proves_nothing() -> None:

@@ -59,10 +59,16 @@ class Double(Engine):
     migrations: list[str] = field(default_factory=lambda: ["001", "002"])
 
     def run(
-        self, argv: list[str], *, stdin: str | None = None, seconds: float = 300, env: Mapping[str, str] | None = None
+        self,
+        argv: list[str],
+        *,
+        stdin: str | None = None,
+        seconds: float = 300,
+        env: Mapping[str, str] | None = None,
+        question: bool = False,
     ) -> Result:
         """Answer the questions that a shelf asks; anything else is a mistake."""
-        del seconds, env
+        del seconds, env, question
         if argv[:2] == ["docker", "compose"] and "config" in argv:
             return self._json({"name": "proj", "services": {"backend": {"image": "team/backend:1"}, "worker": {}}})
         if argv[:2] == ["docker", "ps"]:

@@ -159,6 +159,8 @@ PLACES = {
     "parts.nginx": "[parts]\nnginx = ['{}']\n",
     "parts.certificates": "[parts]\ncertificates = ['{}']\n",
     "parts.monitoring": "[parts]\nmonitoring = ['{}']\n",
+    "monitoring.files": "[monitoring]\nfiles = ['{}']\n",
+    "monitoring.env_files": "[monitoring]\nenv_files = ['{}']\n",
     "services.backend.build": "build = '{}'\n",
     "edge.closing_file": "closing_file",
     "edge.maintenance_file": "maintenance_file",

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from rollback import lock
+from rollback import lock, settings
+from rollback.deployment import Answer, Container, Deployment
+from rollback.engine import Engine
 from rollback.journal import Journal
 from rollback.outcome import Refused
 from rollback.watch.decision import Baseline, Policy, Sample, Verdict
 from rollback.watch.loop import Watch, no_rollback_of_a_rollback
 from rollback.watch.memory import Memory
-from rollback.watch.signals import baseline_of, requests_of, sampled
+from rollback.watch.signals import Sensor, baseline_of, requests_of, sampled
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+REFERENCE = Path(__file__).parents[2] / "fixtures" / "spheroseg"
 SHORT = Policy(seconds=0.1, interval=0.01, window_seconds=0.02, requests=2, windows=3, bad_windows=2)
 ABOUT = {"to": "v1", "images": {"backend": "sha256:a"}}
 
@@ -141,3 +143,65 @@ def test_the_release_before_is_known_by_its_own_answers() -> None:
     assert baseline_of(found, "v1", 3) == Baseline(0.0, 0.02)
     assert baseline_of(found, "v1", 4) is None
     assert baseline_of(found, "v2", 1) is None
+
+
+@dataclass(frozen=True)
+class Running(Deployment):
+    """Three services that run an image each, are healthy, and say a version each."""
+
+    images: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def containers(self) -> list[Container]:
+        """One of each."""
+        return [
+            Container(one.service, one.service, one.service, self.images[role], *WELL)
+            for role, one in self.settings.services.items()
+        ]
+
+    def fetch_all(self, urls: list[str], *headers: str) -> list[Answer]:
+        """Healthy, then the versions."""
+        assert not headers
+        half = len(urls) // 2
+        said = [json.dumps({"version": one} if one else {}) for one in self.versions.values()]
+        return [Answer(200, "") for _ in range(half)] + [Answer(200, one) for one in said]
+
+
+#: Running, no health check, no one-off; no labels, no ports, no restarts.
+WELL: tuple[Any, ...] = (True, None, False, {}, {}, 0)
+ROLES = ("backend", "ml", "frontend")
+
+
+def running(image: str = "new", version: str = "v2") -> Running:
+    """All of one release."""
+    return Running(
+        REFERENCE, settings.load(REFERENCE), Engine(REFERENCE), images=dict.fromkeys(ROLES, image),
+        versions=dict.fromkeys(ROLES, version),
+    )  # fmt: skip
+
+
+def ill(sensor: Sensor, then: Running) -> str | None:
+    """What is ill, if this runs from now on."""
+    sensor.deployment = then
+    return sensor.look().ill
+
+
+def test_another_deployment_ends_the_watch() -> None:
+    """What was seen of one release is no reason to take back another."""
+    sensor = Sensor(running(), dict.fromkeys(ROLES, "new"))
+    assert ill(sensor, running()) == ""
+    with pytest.raises(Refused, match="something else was deployed"):
+        ill(sensor, running("newer"))
+
+
+def test_a_service_that_was_not_there_at_first_may_come() -> None:
+    """A crash loop has no image to compare with."""
+    assert ill(Sensor(running(), dict.fromkeys(ROLES, "")), running()) == ""
+
+
+@pytest.mark.parametrize("version", ["v1", ""])
+def test_a_healthy_service_that_says_another_release_is_ill(version: str) -> None:
+    """A green health check of the wrong release, as a cached page gives, proves nothing."""
+    sensor = Sensor(running(), dict.fromkeys(ROLES, "new"))
+    assert ill(sensor, running()) == ""
+    assert "says that it is" in str(ill(sensor, running(version=version)))

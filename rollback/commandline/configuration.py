@@ -1,4 +1,4 @@
-"""`rollback compose`, `environment`, `nginx`, `certificates`: a part as a recorded release had it."""
+"""`rollback compose`, `environment`, `nginx`, `certificates`, `monitoring`: a part as a recorded release had it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from rollback.operations import Operations
 from rollback.procedures import compose as composition
 from rollback.procedures import configuration as procedure
 from rollback.procedures import environment as env
+from rollback.procedures import monitoring as watched
 
-__all__ = ["certificates", "compose", "environment", "nginx"]
+__all__ = ["certificates", "compose", "environment", "monitoring", "nginx"]
 
 
 def nginx(
-    version: Annotated[str, typer.Argument(help="A recorded release, or `last-good`.")],
+    version: Annotated[str, typer.Argument(help="A recorded release, a snapshot, or `last-good`.")],
     *,
     plan: PlanOnly = False,
     yes: Yes = False,
@@ -40,7 +41,7 @@ def nginx(
 
 
 def certificates(
-    version: Annotated[str, typer.Argument(help="A recorded release, or `last-good`.")],
+    version: Annotated[str, typer.Argument(help="A recorded release, a snapshot, or `last-good`.")],
     *,
     plan: PlanOnly = False,
     yes: Yes = False,
@@ -50,7 +51,7 @@ def certificates(
     """Put the edge's certificates back as VERSION had them, without ending requests that are under way.
 
     Before they serve a client shakes hands with each of them: the key fits, the chain is whole, every host name is
-    covered, the dates are good for some days still ([certificates] in rollback.toml), and nobody else can read the key;
+    covered, the dates are good for some days still (`certificates` in rollback.toml), and nobody else can read the key;
     else VERSION is refused. Afterwards every TLS listener of the edge is asked which certificate it shows.
     """
     deployment, speaker = Deployment.load(directory), Speaker(as_json, yes)
@@ -62,7 +63,7 @@ def certificates(
 
 
 def environment(
-    version: Annotated[str, typer.Argument(help="A recorded release, or `last-good`.")],
+    version: Annotated[str, typer.Argument(help="A recorded release, a snapshot, or `last-good`.")],
     *,
     plan: PlanOnly = False,
     yes: Yes = False,
@@ -84,7 +85,7 @@ def environment(
 
 
 def compose(
-    version: Annotated[str, typer.Argument(help="A recorded release, or `last-good`.")],
+    version: Annotated[str, typer.Argument(help="A recorded release, a snapshot, or `last-good`.")],
     *,
     plan: PlanOnly = False,
     yes: Yes = False,
@@ -103,3 +104,25 @@ def compose(
         return composition.survey(deployment, version, run)
 
     carry_out(Operations(deployment, speaker), speaker, composition.NAME, surveyed, plan_only=plan)
+
+
+def monitoring(
+    version: Annotated[str, typer.Argument(help="A recorded release, a snapshot, or `last-good`.")],
+    *,
+    plan: PlanOnly = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    directory: Directory = HERE,
+) -> None:
+    """Put the monitoring stack back as VERSION had it, with its metrics kept; the application is not touched.
+
+    promtool and amtool judge the files first, in containers of their own. What the files do not change goes on running
+    and reads them again; the rest is made anew on the same volumes. It is done when every target is up and every rule
+    loaded, and says how long samples were missing.
+    """
+    deployment, speaker = Deployment.load(directory), Speaker(as_json, yes)
+
+    def surveyed(run: str) -> dict[str, Any]:
+        return watched.survey(deployment, version, run)
+
+    carry_out(Operations(deployment, speaker), speaker, watched.NAME, surveyed, plan_only=plan)

@@ -30,7 +30,7 @@ def watch(  # noqa: PLR0913 -- the words of the command
     as_json: AsJson = False,
     directory: Directory = HERE,
 ) -> None:
-    """Watch what was just deployed, and put the release of before back when it is bad ([watch] says when).
+    """Watch what was just deployed, and put the release of before back when it is bad (`watch` in rollback.toml).
 
     Exit 0: healthy to the end. 60: it was bad, and was rolled back (`--dry-run`: would be). 50: nobody knows, or the
     signals could not be read; nothing was done. 20: a rollback put there what runs, or an operator is at work.
@@ -64,7 +64,7 @@ def watch(  # noqa: PLR0913 -- the words of the command
 def _decided(operations: Operations, speaker: Speaker, version: str, images: dict[str, str]) -> Decision:
     deployment = operations.deployment
     policy = Policy(**deployment.settings.watch.model_dump())
-    sensor = Sensor(deployment)
+    sensor = Sensor(deployment, images)
     baseline = sensor.baseline(version, policy.requests)
     speaker.say(
         f"compared with {version}: {baseline.error_percent:.1f} % failed, median {baseline.seconds} s"

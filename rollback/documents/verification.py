@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+from rollback import look
 from rollback.verification import database, drift, line, logs, page, services
 from rollback.verification.line import Line
 from rollback.verification.logs import MAX_ERRORS
@@ -32,7 +33,8 @@ def verify(deployment: Deployment, release: Release | None, *, since: str | None
         release: what should be running; None when only soundness is asked for.
         since: UTC time from which error lines in the logs count; None counts the last lines.
     """
-    return line.read(_checks(deployment, release, datetime.fromisoformat(since) if since else None))
+    with look.shared():
+        return line.read(_checks(deployment, release, datetime.fromisoformat(since) if since else None))
 
 
 def _checks(deployment: Deployment, release: Release | None, since: datetime | None) -> Iterator[Check]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from rollback import commands
 from rollback.engine import POLL_SECONDS, wait_until
-from rollback.outcome import Failed
+from rollback.outcome import Failed, Stop
 from rollback.parts import files
 from rollback.plan import Reading
 
@@ -105,7 +105,8 @@ class Edge:
 
     def knows(self, services: list[str]) -> tuple[bool, str]:
         """Whether every name has an address inside the edge; nginx refuses a file with one that has none."""
-        lost = [name for name in services if self.deployment.in_edge(["getent", "hosts", name]).code != 0]
+        ask = self.deployment.in_edge
+        lost = [name for name in services if ask(["getent", "hosts", name], question=True).code != 0]
         return not lost, f"no address for {', '.join(lost)}: it does not run" if lost else "all have an address"
 
     def generation(self) -> str:
@@ -167,9 +168,11 @@ class Edge:
 
     def _idle(self) -> int:
         """Connections that wait for a next request; 0 where nginx does not tell."""
-        if self.deployment.edge_running() is None:
+        try:
+            answer = self.deployment.through_edge("/status", f"Host: {MARKER_HOST}")
+        except Stop:
+            # it does not run: there is nobody to wait for
             return 0
-        answer = self.deployment.through_edge("/status", f"Host: {MARKER_HOST}")
         found = _WAITING.search(answer.body)
         return int(found[1]) if found else 0
 
@@ -206,7 +209,7 @@ class Edge:
 
     def _workers(self, title: str = "nginx: worker process ") -> set[str]:
         """PIDs of workers that accept connections, or of those with another title."""
-        result = self.deployment.in_edge(["sh", "-c", _WORKERS])
+        result = self.deployment.in_edge(["sh", "-c", _WORKERS], question=True)
         lines = [line for line in result.out.splitlines() if line.startswith(title)]
         wanted = [line for line in lines if ("shutting down" in line) == ("shutting down" in title)]
         return {line.split()[-1] for line in wanted}

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rollback import look
 from rollback.outcome import Refused
 
 if TYPE_CHECKING:
@@ -144,7 +145,8 @@ def _restore_one(target: Path, kept: Path, record: FileRecord) -> None:
     if record.link is not None:
         temporary.unlink(missing_ok=True)
         temporary.symlink_to(record.link)
-        temporary.replace(target)
+        with look.change():
+            temporary.replace(target)
         return
     _private(temporary)
     shutil.copyfile(kept, temporary)
@@ -158,7 +160,8 @@ def replace(temporary: Path, target: Path) -> None:
     """Rename into place, on the disk when it returns."""
     with temporary.open("rb") as file:
         os.fsync(file.fileno())
-    temporary.replace(target)
+    with look.change():
+        temporary.replace(target)
     folder = os.open(target.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rollback import commands
+from rollback import commands, look
 from rollback.documents.verification import identities
 from rollback.engine import CommandFailed
 from rollback.parts import files
@@ -84,8 +84,7 @@ class Pin:
 
     def strangers(self) -> list[str]:
         """Image names that a rollback would move while containers of other projects were made from them."""
-        names = self.names()
-        ids = self.deployment.image_ids({*names.values(), *(one.kept_as for one in self.release.images.values())})
+        names, ids = self.names(), self._ids()
         moved = {name for role, name in names.items() if ids[name] != ids[self.release.images[role].kept_as]}
         rows = self.deployment.engine.ask(commands.container_images()).splitlines() if moved else []
         told = {tuple(row.split("\t")) for row in rows}
@@ -114,9 +113,14 @@ class Pin:
         """Whether the checkout's files and the image names are the release's."""
         wrong = [f"{path} differs" for path in files.differing(self.deployment.root, self._files())]
         names, kept = self.names(), {role: one.kept_as for role, one in self.release.images.items()}
-        ids = self.deployment.image_ids({*names.values(), *kept.values()})
+        ids = self._ids()
         wrong += [f"{name} is another image" for role, name in names.items() if ids[name] != ids[kept[role]]]
         return Reading(not wrong, "; ".join(wrong) or f"files and image names as in {self.release.version}")
+
+    def _ids(self) -> dict[str, str | None]:
+        """The IDs of the target's images under the names that Compose uses and those that keep them."""
+        kept = {one.kept_as for one in self.release.images.values()}
+        return self.deployment.image_ids({*self.names().values(), *kept})
 
     def _files(self) -> list[files.FileRecord]:
         return [*self.release.files["environment"], *self.release.files["compose"]]
@@ -125,8 +129,8 @@ class Pin:
         """Put the files back and move the image names."""
         names = self.names()
         files.restore(self.deployment.root, self._files(), self.release.store)
-        for role, name in names.items():
-            self.deployment.engine.ask(commands.tag(self.release.images[role].kept_as, name))
+        kept = {role: one.kept_as for role, one in self.release.images.items()}
+        self.deployment.engine.ask_all([commands.tag(kept[role], name) for role, name in names.items()])
 
     def take_back(self, preflight: Preflight, before: dict[str, Any], names: dict[str, str | None]) -> None:
         """Undo `put` and have Compose run what ran before; what was healthy is waited for, users come back to it.
@@ -151,12 +155,15 @@ class Pin:
 
     def settled(self) -> Reading:
         """Whether a plain `docker compose up -d` would change nothing of the released services."""
+        with look.shared():
+            return self._settled()
+
+    def _settled(self) -> Reading:
         pinned = self.reading()
         if not pinned.holds:
             return pinned
         hashes, there = self.deployment.hashes(self.deployment.compose), self.deployment.containers()
-        images = self.deployment.image_ids({one.kept_as for one in self.release.images.values()})
-        wrong = []
+        images, wrong = self._ids(), list[str]()
         for record in self.release.images.values():
             running = [one for one in there if one.service == record.service and not one.one_off]
             wrong += [] if running else [f"{record.service} has no container"]

@@ -7,6 +7,7 @@ the container itself cannot stay; what it knew does.
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -55,12 +56,14 @@ class Retired:
         if there:
             seconds = self.deployment.settings.timing.stop
             self.deployment.engine.ask(commands.stop([one.id for one in there], seconds=seconds), seconds=seconds + 60)
-        index = [self._keep(one.id, one.name, one.service) for one in there]
+        logs = {self.folder / f"{one.name}.log": commands.logs(one.id) for one in there}
+        self.deployment.engine.save_all(logs)
+        with ThreadPoolExecutor(max(1, len(there))) as pool:
+            index = list(pool.map(lambda one: self._keep(one.id, one.name, one.service), there))
         files.write(self.folder / _INDEX, json.dumps(index, indent=1) + "\n", mode=0o600)
 
     def _keep(self, container: str, name: str, service: str) -> dict[str, Any]:
         log = self.folder / f"{name}.log"
-        self.deployment.engine.save(commands.logs(container), log, both=True)
         image = images.keep_name(self.deployment.project, service, f"retired-{self.run}")
         self.deployment.engine.ask(commands.commit(container, image, f"replaced by rollback {self.run}"))
         return {

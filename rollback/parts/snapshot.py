@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from rollback.outcome import Refused
 from rollback.parts import files
-from rollback.release import Shelf, check_name, groups
+from rollback.release import Release, Shelf, check_name, groups
 from rollback.secrets import MASK
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ __all__ = ["Change", "Snapshot", "Snapshots", "differences"]
 _MANIFEST = "manifest.json"
 #: Groups of which a difference shows no text: keys of variables and private keys.
 _ENVIRONMENT, _CLOSED = "environment", ("certificates",)
+_ENV = ".env"
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,33 @@ class Snapshots:
         known = ", ".join([one.name for one in self.all()] + [one.version for one in Shelf(self.deployment).all()])
         raise Refused(f"There is no snapshot and no release {name}; there are: {known or 'none'}.", "name one of those")
 
+    def has(self, name: str) -> bool:
+        """Whether there is a snapshot of this name."""
+        check_name(name)
+        return (self.folder / name).is_dir()
+
+    def whole(self, name: str) -> Release:
+        """A snapshot as something to go back to: a release of which only the files are known.
+
+        Raises:
+            Refused: it cannot be read, or its copies are not what was taken.
+        """
+        one = self._read(self.folder / name)
+        for group in one.files.values():
+            files.verify_store(group, one.store)
+        return Release(
+            version=name,
+            recorded=one.taken,
+            folder=self.folder / name,
+            images={},
+            files=one.files,
+            migration_head="",
+            migrations=[],
+            works_with=[],
+            commit=None,
+            bad=None,
+        )
+
     @contextmanager
     def now(self) -> Iterator[Snapshot]:
         """What is there now, for as long as the block runs."""
@@ -155,8 +183,10 @@ def _what(then: FileRecord, now: FileRecord) -> str:
 def _lines(group: str, then: Path, now: Path) -> tuple[str, ...]:
     if group in _CLOSED:
         return ()
-    before, after = (_text(one, keys_only=group == _ENVIRONMENT) for one in (then, now))
-    if group == _ENVIRONMENT:
+    # a stack of its own has its env file among its other files
+    variables = group == _ENVIRONMENT or _ENV in (then.suffix, then.name)
+    before, after = (_text(one, keys_only=variables) for one in (then, now))
+    if variables:
         return tuple(_keys(before, after, then, now))
     return tuple(one.rstrip("\n") for one in difflib.unified_diff(before, after, n=1))[2:]
 

@@ -106,10 +106,11 @@ class StandIns:
         """Start all that do not run, side by side."""
         overlay = self._overlay()
         compose = release_compose(self.deployment, self.release, overlay)
-        dead = [name for name, one in self.found().items() if not one.running]
+        found = self.found()
+        dead = [name for name, one in found.items() if not one.running]
         if dead:
             self.deployment.engine.ask(commands.remove(dead))
-        missing = [role for role in self.roles if self.name(role) not in self.found()]
+        missing = [role for role in self.roles if self.name(role) in dead or self.name(role) not in found]
         self.deployment.engine.ask_all([self._argv(compose, role) for role in missing])
 
     def _argv(self, compose: commands.Compose, role: str) -> commands.Argv:
@@ -162,8 +163,7 @@ class StandIns:
 
     def protect(self) -> None:
         """From now on users depend on them: the engine brings them back if they or the host fail."""
-        for name in self.names().values():
-            self.deployment.engine.ask(commands.restart_always(name))
+        self.deployment.engine.ask(commands.restart_always(list(self.names().values())))
 
     def _proven_or_dead(self) -> tuple[bool, str]:
         alive = self.running()
@@ -191,6 +191,5 @@ class StandIns:
         if not names:
             return
         self.deployment.engine.ask(commands.stop(names, seconds=self.deployment.settings.timing.stop))
-        for name in names:
-            self.deployment.engine.save(commands.logs(name), self.folder / f"{name}.log", both=True)
+        self.deployment.engine.save_all({self.folder / f"{name}.log": commands.logs(name) for name in names})
         self.deployment.engine.ask(commands.remove(names))

@@ -171,7 +171,8 @@ class Procedure:
 
     def _started(self) -> Reading:
         """Stand-ins are needed only until the services themselves are the target."""
-        return self._home() if self._home().holds else self.standins.running()
+        home = self._home()
+        return home if home.holds else self.standins.running()
 
     def _home(self) -> Reading:
         """Whether Compose's own containers are the target and the edge leads to them."""
@@ -182,10 +183,14 @@ class Procedure:
         return Step(
             f"{self.release.version} proven beside the current release",
             "healthy, and it is the release it claims to be, asked from where users will come",
-            lambda: self._home() if self._home().holds else self.standins.proven(),
+            self._proven,
             self.standins.prove,
             gate=True,
         )
+
+    def _proven(self) -> Reading:
+        home = self._home()
+        return home if home.holds else self.standins.proven()
 
     def _generation(self, where: str) -> str:
         return f"{self.facts['run']}-{where}"

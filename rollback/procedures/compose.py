@@ -23,7 +23,7 @@ from rollback.parts.standin import release_compose
 from rollback.plan import Plan, Reading, Step
 from rollback.procedures import target
 from rollback.procedures.application import Procedure
-from rollback.release import LAST_GOOD, Shelf
+from rollback.release import Shelf
 
 if TYPE_CHECKING:
     from rollback.deployment import Deployment
@@ -44,13 +44,13 @@ def survey(deployment: Deployment, version: str, run: str) -> dict[str, Any]:
         NothingToDo: files and containers are as in the release already.
     """
     blue_serves(deployment)
-    shelf = Shelf(deployment)
 
     def differs(one: Release) -> bool:
         return bool(files.differing(deployment.root, one.files[PART]))
 
-    chosen = shelf.last_good(differs) if version == LAST_GOOD else shelf.good(version)
-    images = _images(deployment, target.partial(deployment, chosen, [PART], chosen.images))
+    chosen = target.recorded(deployment, version, differs)
+    images = chosen.images or target.running(deployment)
+    images = _images(deployment, target.partial(deployment, chosen, [PART], images))
     release = target.partial(deployment, chosen, [PART], images)
     pin = Pin(deployment, release)
     changed, differing = pin.changed_roles(), files.differing(deployment.root, release.files[PART])
@@ -108,7 +108,9 @@ def _told(deployment: Deployment, added: dict[str, list[str]], others: list[str]
     told = [f"{one} is not of that release: it is stopped and removed, its log and an image of it are kept"
             for one in added]  # fmt: skip
     if added:
-        told.append("its volumes stay: `docker volume ls` names them, and nothing here deletes one")
+        told.append(
+            "its volumes stay: `rollback volume list` names them, `rollback volume drop` deletes what nothing needs"
+        )
     away = deployment.settings.edge.service in others
     told += [f"{one} is made anew by Compose: it is away for a moment" for one in others]
     return [*told, "users reach nothing while the edge is made anew"] if away else told

@@ -12,7 +12,7 @@ from rollback.parts import certificates, files, nginx
 from rollback.parts.edge import Edge
 from rollback.parts.tree import Tree
 from rollback.plan import Plan, Reading, Step
-from rollback.release import LAST_GOOD, Shelf
+from rollback.procedures import target
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,10 +44,7 @@ def survey(deployment: Deployment, part: str, version: str, run: str) -> dict[st
     Raises:
         Refused: unknown, bad or damaged release, or it was recorded without this part.
     """
-    shelf = Shelf(deployment)
-    release = (
-        shelf.last_good(lambda one: _differs(deployment, part, one)) if version == LAST_GOOD else shelf.good(version)
-    )
+    release = target.recorded(deployment, version, lambda one: _differs(deployment, part, one))
     if not release.files.get(part):
         raise Refused(f"{release.version} was recorded without files of {part}.", "choose another release")
     tree = _tree(deployment, part, release, run)
@@ -78,7 +75,7 @@ def _tree(deployment: Deployment, part: str, release: Release, run: str) -> Tree
 
 def plan(deployment: Deployment, facts: dict[str, Any]) -> Plan:
     """The plan for what `survey` found."""
-    return _Procedure(deployment, facts, Shelf(deployment).good(str(facts["version"]))).plan()
+    return _Procedure(deployment, facts, target.recorded(deployment, str(facts["version"]))).plan()
 
 
 @dataclass(frozen=True)

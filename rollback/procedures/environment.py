@@ -17,7 +17,6 @@ from rollback.parts.pin import Pin
 from rollback.parts.standin import release_compose
 from rollback.procedures import target
 from rollback.procedures.application import plan
-from rollback.release import LAST_GOOD, Shelf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,13 +40,12 @@ def survey(deployment: Deployment, version: str, run: str) -> dict[str, Any]:
         NothingToDo: files and containers are as in the release already.
     """
     blue_serves(deployment)
-    shelf, images = Shelf(deployment), target.running(deployment)
+    images = target.running(deployment)
 
     def differs(one: Release) -> bool:
         return bool(files.differing(deployment.root, one.files[PART]))
 
-    chosen = shelf.last_good(differs) if version == LAST_GOOD else shelf.good(version)
-    release = target.partial(deployment, chosen, [PART], images)
+    release = target.partial(deployment, target.recorded(deployment, version, differs), [PART], images)
     pin = Pin(deployment, release)
     _same_images(pin, images)
     changed, differing = pin.changed_roles(), files.differing(deployment.root, release.files[PART])

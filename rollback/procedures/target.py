@@ -8,24 +8,42 @@ from typing import TYPE_CHECKING, Any
 from rollback.documents.verification import identities
 from rollback.outcome import Refused
 from rollback.parts.images import ImageRecord
-from rollback.release import Shelf
+from rollback.parts.snapshot import Snapshots
+from rollback.release import LAST_GOOD, Shelf
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from rollback.deployment import Deployment
     from rollback.release import Release
 
-__all__ = ["as_facts", "of", "partial", "running"]
+__all__ = ["as_facts", "of", "partial", "recorded", "running"]
 
 
 def of(deployment: Deployment, facts: dict[str, Any]) -> Release:
     """The target of a run, made again from its facts."""
-    release = Shelf(deployment).get(facts["version"])
     if "parts" not in facts:
-        return release
+        return Shelf(deployment).get(facts["version"])
+    release = recorded(deployment, facts["version"])
     images = {role: ImageRecord(**one) for role, one in facts["images"].items()}
     return partial(deployment, release, facts["parts"], images)
+
+
+def recorded(deployment: Deployment, name: str, differs: Callable[[Release], bool] = lambda _: True) -> Release:
+    """What files go back to: a good release, or a snapshot, which is one without images.
+
+    Args:
+        deployment: the live system.
+        name: of either, or `last-good`.
+        differs: for `last-good`: whether anything is not as in a release.
+
+    Raises:
+        Refused: there is none, it is marked bad, or its copies are damaged.
+    """
+    if name == LAST_GOOD:
+        return Shelf(deployment).last_good(differs)
+    snapshots = Snapshots(deployment)
+    return snapshots.whole(name) if snapshots.has(name) else Shelf(deployment).good(name)
 
 
 def partial(

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from rollback.database.backup.desk import Desk
-from rollback.database.backup.signing import Untrue
 from rollback.verification.line import NotTested
 
 if TYPE_CHECKING:
@@ -117,6 +115,9 @@ def implausible(before: Mapping[str, int], now: Mapping[str, int], percent: floa
 
 
 def _last_backup(deployment: Deployment) -> Manifest:
+    from rollback.database.backup.desk import Desk  # noqa: PLC0415 -- a second, for those alone who ask for the rows
+    from rollback.database.backup.signing import Untrue  # noqa: PLC0415
+
     for one in reversed(Desk.of(deployment).shelf.all()):
         try:
             return one.manifest()

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rollback.database import compatibility, server
-from rollback.database.schema import dump, recorded
-from rollback.database.schema.rehearsal import schema_of
-from rollback.parts import files, nginx
+from rollback.parts import files
 from rollback.parts.tree import Tree
-from rollback.release import SCHEMA
 from rollback.verification.line import NotTested
 from rollback.verification.services import identities
 
@@ -18,11 +14,10 @@ if TYPE_CHECKING:
     from rollback.release import Release
     from rollback.verification.line import Seen
 
-__all__ = ["TREES", "containers", "identity", "images", "part", "schema"]
+__all__ = ["TREES", "containers", "identity", "images", "part"]
 
 #: Groups of files of which what was added counts as well: nginx reads a new file of its folder without being told.
 TREES = ("nginx", "certificates", "monitoring")
-_MOST = 8
 
 
 def identity(deployment: Deployment, release: Release) -> Seen:
@@ -59,6 +54,8 @@ def part(deployment: Deployment, release: Release, group: str) -> Seen:
     if group not in TREES:
         wrong = files.differing(deployment.root, records)
         return not wrong, f"not as recorded: {', '.join(wrong)}" if wrong else f"as recorded in {release.version}"
+    from rollback.parts import nginx  # noqa: PLC0415 -- psycopg comes with it, and no rollback before its switch asks this
+
     spared = nginx.spared(deployment)
     names: list[str] = getattr(deployment.settings.parts, group)
     tree = Tree(deployment.root, names, spared, records, release.store, release.folder)
@@ -84,31 +81,3 @@ def containers(deployment: Deployment) -> Seen:
 
 def _colours(deployment: Deployment) -> dict[str, str]:
     return {one.service: name for name, one in deployment.settings.switch.colours.items()}
-
-
-def schema(deployment: Deployment, release: Release) -> Seen:
-    """The database has the recorded schema; at another migration, one that the release states it can work with.
-
-    Raises:
-        Refused: it is at a migration that the release does not work with.
-        NotTested: the release was recorded without a schema.
-    """
-    if deployment.migrations() != release.migrations:
-        return True, compatibility.check(release, deployment.migrations())
-    if release.schema is None:
-        raise NotTested(f"{release.version} was recorded without a schema", "record the next release anew")
-    name = deployment.settings.database.name
-    with server.of_deployment(deployment) as one, one.connect(name, autocommit=True) as session:
-        if schema_of(session).digest == release.schema.digest:
-            return True, f"as recorded in {release.version}, migration {release.migration_head}"
-        now = dump.text(one, name)
-    return False, f"not as recorded: {_differences(recorded.read(release.folder / SCHEMA).dump, now)}"
-
-
-def _differences(then: str, now: str) -> str:
-    """Which entries of the two dumps differ; what no dump holds (an index that is invalid) is in neither."""
-    before, after = ({one.key: one.sql for one in dump.entries(text)} for text in (then, now))
-    keys = [key for key in sorted(before.keys() | after.keys()) if before.get(key) != after.get(key)]
-    names = [f"{kind.lower()} {name}" for kind, _, name in keys]
-    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
-    return ", ".join(names[:_MOST]) + more or "something that a dump does not tell, such as an invalid index"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-import psycopg
-
+from rollback import look
 from rollback.outcome import Exit, Stop
 
 if TYPE_CHECKING:
@@ -63,16 +63,23 @@ def read(checks: Iterable[Check], begins: Callable[[str], None] = lambda _: None
 
 def _line(name: str, check: Callable[[], Seen]) -> Line:
     try:
-        ok, seen = check()
+        with look.shared():
+            ok, seen = check()
     except NotTested as stop:
         return Line(name, ok=False, seen=str(stop), tested=False)
     except Stop as stop:
         return Line(name, ok=False, seen=stop.found)
-    except psycopg.Error as error:
-        return Line(name, ok=False, seen=f"the database: {(str(error).splitlines() or [type(error).__name__])[0]}")
     except OSError as error:
         return Line(name, ok=False, seen=f"{error.filename or 'the host'}: {error.strerror or error}")
+    except _errors_of_the_database() as error:
+        return Line(name, ok=False, seen=f"the database: {(str(error).splitlines() or [type(error).__name__])[0]}")
     return Line(name, ok, seen)
+
+
+def _errors_of_the_database() -> tuple[type[Exception], ...]:
+    """Those of psycopg; a checklist that never imported it has none."""
+    psycopg = sys.modules.get("psycopg")
+    return (psycopg.Error,) if psycopg else ()
 
 
 def ended(lines: Sequence[Line]) -> Exit:

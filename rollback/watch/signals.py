@@ -11,13 +11,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from rollback import commands
-from rollback.outcome import Failed, Stop
+from rollback.outcome import Failed, Refused, Stop
 from rollback.watch.decision import Baseline, Sample
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-    from rollback.deployment import Deployment
+    from rollback.deployment import Answer, Deployment
 
 __all__ = ["Request", "Sensor", "baseline_of", "requests_of", "sampled"]
 
@@ -96,14 +96,24 @@ def baseline_of(requests: list[Request], release: str, least: int) -> Baseline |
 
 @dataclass
 class Sensor:
-    """Looks at one deployment; each request of the log is seen once, whatever the clocks do."""
+    """Looks at one deployment; each request of the log is seen once, whatever the clocks do.
+
+    Attributes:
+        images: what was deployed, by role: when something else runs, it is not what is watched.
+    """
 
     deployment: Deployment
+    images: Mapping[str, str]
     _since: str = field(default_factory=lambda: _stamp(datetime.now(UTC)))
     _seen: Counter[str] = field(default_factory=Counter)
+    _versions: dict[str, str] = field(default_factory=dict)
 
     def look(self) -> Sample:
-        """One sample now; what cannot be read is None in it."""
+        """One sample now; what cannot be read is None in it.
+
+        Raises:
+            Refused: something else was deployed meanwhile.
+        """
         return sampled(time.monotonic(), self._ill(), self._requests())
 
     def baseline(self, release: str, least: int) -> Baseline | None:
@@ -114,17 +124,37 @@ class Sensor:
     def _ill(self) -> str | None:
         services = self.deployment.settings.services
         try:
-            there = {one.service: one.name for one in self.deployment.containers() if one.running and not one.one_off}
+            there = {one.service: one for one in self.deployment.containers() if one.running and not one.one_off}
             missing = [one.service for one in services.values() if one.service not in there]
             if missing:
                 return f"{missing[0]} does not run"
-            urls = [f"http://{there[one.service]}:{one.port}{one.health}" for one in services.values()]
-            urls += [f"http://{there[one.service]}:{one.port}{one.version}" for one in services.values()]
-            answers = self.deployment.fetch_all(urls)
+            asked = [f"http://{there[one.service].name}:{one.port}" for one in services.values()]
+            healths = [address + one.health for address, one in zip(asked, services.values(), strict=True)]
+            versions = [address + one.version for address, one in zip(asked, services.values(), strict=True)]
+            answers = self.deployment.fetch_all([*healths, *versions])
         except Stop:
             return None
-        bad = [(url, one.status) for url, one in zip(urls, answers, strict=True) if one.status != _OK]
-        return f"{bad[0][0]} answers {bad[0][1] or 'nothing'}" if bad else ""
+        self._same({role: there[one.service].image for role, one in services.items()})
+        bad = [(url, one.status) for url, one in zip([*healths, *versions], answers, strict=True) if one.status != _OK]
+        if bad:
+            return f"{bad[0][0]} answers {bad[0][1] or 'nothing'}"
+        return self._identity(dict(zip(services, answers[len(services) :], strict=True)))
+
+    def _same(self, images: Mapping[str, str]) -> None:
+        other = [role for role, image in images.items() if image != (self.images.get(role) or image)]
+        if other:
+            raise Refused(
+                f"The {other[0]} that runs is not the one that was to be watched: something else was deployed.",
+                "`rollback watch` again, for that one",
+            )
+
+    def _identity(self, answers: Mapping[str, Answer]) -> str:
+        """A service that is well and says that it is another release, or none, is not the one that was deployed."""
+        for role, answer in answers.items():
+            first = self._versions.setdefault(role, answer.version or "")
+            if not answer.version or answer.version != first:
+                return f"{role} says that it is {answer.version or 'no release'}, at first {first or 'none either'}"
+        return ""
 
     def _requests(self) -> list[Request] | None:
         try:

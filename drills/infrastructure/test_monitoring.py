@@ -1,0 +1,110 @@
+"""Infrastructure Rollback / Monitoring Stack: the team sees again, and has kept what it saw before."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fixtures.case import finding
+from fixtures.checks.evidence import Budget
+from fixtures.checks.residue import Allowed
+from fixtures.faults.candidates import GOOD
+from fixtures.faults.monitoring import ADDED, KINDS, BrokenMonitoring
+from fixtures.operators import broken_target_first, served_meanwhile
+from fixtures.scenario import Scenario, carried_out
+from fixtures.verdict import Finding, Verdict
+
+if TYPE_CHECKING:
+    from fixtures.bench import Bench
+    from fixtures.case import Case
+    from fixtures.drill import Drill
+
+pytestmark = [pytest.mark.engine, pytest.mark.monthly, pytest.mark.infrastructure]
+
+SECTION = "Infrastructure Rollback / Rollback Monitoring Stack"
+OBJECTIVE = 120
+HARDEST = "compose"
+FACTS = {"section": SECTION, "procedure": "monitoring", "severity": "normal", "objective": OBJECTIVE}
+RESIDUE = (
+    Allowed("rows *", "users went on working", expected=False),
+    Allowed(f"image rollback/*{ADDED}:retired-*", "what the bad file added is kept for the post-mortem",
+            expected=False),
+    Allowed(f"volume *{ADDED}_data", "nothing here deletes a volume", expected=False),
+)  # fmt: skip
+#: What promtool and amtool can see; a target that is wrong and a flag that does not exist are none of it.
+REFUSABLE = ("config", "rule", "receiver")
+#: What each fault has to do with.
+CHANGED = {"compose": {"prometheus"}}
+
+
+def steady_containers(drill: Drill) -> None:
+    """Which containers there are before the fault, for the comparison in the end."""
+    drill.worlds["monitoring"] = drill.stack.monitoring.containers()
+
+
+def sees_again(case: Case) -> list[Finding]:
+    """The metrics of before are there, their gap is known and told, and only what had to be was made anew."""
+    kind = case.scenario.fault.kind  # type: ignore[attr-defined]
+    there, then = case.stack.monitoring.containers(), case.worlds["monitoring"]
+    anew = {one for one in then if there.get(one) != then[one]}
+    volumes = case.stack.monitoring.volumes()
+    return [
+        finding("only what changed is made anew", anew == CHANGED.get(kind, set()), f"made anew: {sorted(anew)}"),
+        finding("nothing added is left", set(there) == set(then), f"{sorted(set(there) ^ set(then))}"),
+        finding("added volume kept", kind != "compose" or any(ADDED in one for one in volumes), f"{sorted(volumes)}"),
+        _gap(case),
+    ]
+
+
+def _gap(case: Case) -> Finding:
+    """What the command told of missing samples is what Prometheus has."""
+    injected = next(one.wall for one in case.history.marks if one.name == "fault injected")
+    times = case.stack.monitoring.times("backend")
+    gap = max((b - a for a, b in pairwise(times)), default=0.0)
+    told = re.search(r"longest time without a sample ([0-9.]+) s", case.outcome.stdout if case.outcome else "")
+    figures = {"metrics gap s": round(gap, 1)}
+    kept = bool(times) and times[0] < injected
+    good = kept and told is not None and float(told[1]) >= gap - 0.2
+    text = f"longest gap {gap:.1f} s, told {told[1] if told else 'nothing'}; samples before the fault: {kept}"
+    return Finding("metrics", Verdict.PASS if good else Verdict.FAIL, text, 0 if good else 1, figures=figures)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(
+            kind,
+            id=kind,
+            marks=[
+                pytest.mark.drill(id=f"monitoring-{kind}", **FACTS),
+                # the way back is the same for each of them
+                *([] if kind == HARDEST else [pytest.mark.exhaustive]),
+            ],
+        )
+        for kind in KINDS
+    ],
+)
+def test_monitoring_that_sees_nothing(drill: Bench, kind: str) -> None:
+    """A broken monitoring file goes back: every target is up, every alert loaded, the metrics kept."""
+    drill(
+        Scenario.back_to(
+            GOOD,
+            BrokenMonitoring(kind),  # type: ignore[arg-type]
+            command=("monitoring", GOOD),
+            objective=OBJECTIVE,
+            monitored=True,
+            arranged=steady_containers,
+            operator=served_meanwhile(
+                broken_target_first("refuses the configuration") if kind in REFUSABLE else carried_out
+            ),
+            said=("metrics kept",),
+            again=0,  # nobody knows what Prometheus has read until it has read it again
+            residue=RESIDUE,
+            blamed=(),
+            further=sees_again,
+            budget=Budget(gap=5.0),
+        )
+    )

@@ -1,0 +1,124 @@
+"""The monitoring stack: what its programs answer, read right; what the lookout of a drill calls broken."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures.monitoring import JOBS, look
+from rollback import settings
+from rollback.engine import Engine
+from rollback.outcome import Refused
+from rollback.parts.monitoring import Monitoring, Program, gap
+from rollback.parts.monitoring import _configuration as configuration
+
+REFERENCE = Path(__file__).parents[2] / "fixtures" / "spheroseg"
+PROMETHEUS = Program("prometheus", "prometheus", 9090, ("promtool", "check", "config"))
+TARGETS: dict[str, Any] = {
+    "data": {"activeTargets": [{"labels": {"job": job}, "health": "up", "lastError": ""} for job in sorted(JOBS)]}
+}
+RULES: dict[str, Any] = {"data": {"groups": [{"rules": [{}, {}]}, {"rules": [{}, {}]}]}}
+
+
+class Answering(Monitoring):
+    """A stack whose program answers what a test says."""
+
+    said: Any = None
+
+    def answer(self, program: Program, path: str) -> str:
+        """The same to every question."""
+        del program, path
+        return str(self.said)
+
+    def data(self, program: Program, path: str) -> Any:
+        """The same to every question."""
+        del program, path
+        return self.said
+
+
+def answering(root: Path, said: object) -> Answering:
+    """A checkout with one monitoring file, and a program that says this."""
+    (root / "monitoring").mkdir()
+    (root / "monitoring/rules.yml").write_text("groups: []\n", encoding="utf-8")
+    one = Answering(root, settings.load(REFERENCE), Engine(root))
+    object.__setattr__(one, "said", said)
+    return one
+
+
+def metrics(good: int, at: float) -> str:
+    """As Prometheus prints them, with the help lines."""
+    return (
+        "# HELP prometheus_config_last_reload_successful Whether the last reload was\n"
+        f"prometheus_config_last_reload_successful {good}\n"
+        f"prometheus_config_last_reload_success_timestamp_seconds {at!r}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("good", "later", "words"), [(1, 1.0, "has loaded"), (1, -1.0, "has not loaded"), (0, 1.0, "refused")]
+)
+def test_loaded_means_since_the_files_changed(tmp_path: Path, good: int, later: float, words: str) -> None:
+    """A configuration that was loaded before the files changed, or a refused one, is not the one of the files."""
+    one = answering(tmp_path, "")
+    changed = (tmp_path / "monitoring/rules.yml").lstat().st_ctime
+    object.__setattr__(one, "said", metrics(good, changed + later))
+    now = one.loaded(PROMETHEUS)
+    assert (now.holds, words in now.seen) == (words == "has loaded", True), now
+
+
+def test_silent_metrics_prove_nothing(tmp_path: Path) -> None:
+    """An answer without the two figures is no proof."""
+    assert not answering(tmp_path, "up 1\n").loaded(PROMETHEUS).holds
+
+
+def test_longest_gap_is_that_of_a_target_that_is_still_asked(tmp_path: Path) -> None:
+    """Of a target that was taken away long ago the end is no gap."""
+    alive = [[1000 + 5 * n, "1"] for n in range(10)] + [[1080, "1"], [2000, "1"]]
+    gone = [[100, "1"], [1500, "1"]]
+    one = answering(tmp_path, {"result": [{"values": alive}, {"values": gone}]})
+    assert gap(one, PROMETHEUS) == 920
+
+
+@pytest.mark.parametrize(
+    ("command", "path"),
+    [
+        (["--config.file=/a/b.yml", "--x"], "/a/b.yml"),
+        ("-config.file=/a/b.yml --x", "/a/b.yml"),
+        (["--x"], "/etc/prometheus/prometheus.yml"),
+        (None, "/etc/prometheus/prometheus.yml"),
+    ],
+)
+def test_which_file_is_checked(command: object, path: str) -> None:
+    """The one that the command names, or that of the image."""
+    assert configuration(PROMETHEUS, {"command": command}) == path
+
+
+def test_a_deployment_without_monitoring_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    """It says which keys are missing."""
+    one = answering(tmp_path, "")
+    table = one.settings.model_copy(update={"monitoring": settings.MonitoringTable()})
+    with pytest.raises(Refused, match=r"no monitoring stack") as stop:
+        Monitoring.beside(replace(one, settings=table))
+    assert "[monitoring] files" in stop.value.next_step
+
+
+def test_lookout_calls_a_sound_stack_sound() -> None:
+    """Every job up, every rule there."""
+    assert look(TARGETS, RULES) == ""
+
+
+@pytest.mark.parametrize("damage", ["down", "missing", "rules"])
+def test_lookout_sees_each_damage(damage: str) -> None:
+    """A target down, one not asked at all, a rule less."""
+    targets, rules = deepcopy(TARGETS), deepcopy(RULES)
+    if damage == "down":
+        targets["data"]["activeTargets"][0]["health"] = "down"
+    elif damage == "missing":
+        targets["data"]["activeTargets"].pop()
+    else:
+        rules["data"]["groups"].pop()
+    assert look(targets, rules)
