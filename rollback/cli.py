@@ -38,6 +38,7 @@ LATER = {
     "monitoring": "rollback.commandline.configuration:monitoring",
     "nginx": "rollback.commandline.configuration:nginx",
     "schema": "rollback.commandline.schema:schema",
+    "preflight": "rollback.commandline.preflight:preflight",
     "switch": "rollback.commandline.switch:switch",
     "verify": "rollback.commandline.verification:verify",
     "watch": "rollback.commandline.watch:watch",

@@ -254,6 +254,16 @@ def build(context: Path, *, name: str, dockerfile: str, args: Collection[str], t
     return [*argv, str(context)]
 
 
+def engine_info() -> Argv:
+    """What the engine says of itself, as JSON."""
+    return ["docker", "info", "--format", "{{json .}}"]
+
+
+def compose_version() -> Argv:
+    """The version of Compose alone."""
+    return ["docker", "compose", "version", "--short"]
+
+
 def git(root: Path, *words: str) -> Argv:
     """Git on the deployment's checkout."""
     return ["git", "-C", str(root), *words]

@@ -17,7 +17,7 @@ from rollback.journal import Journal
 from rollback.outcome import Exit, Failed, NothingToDo, Refused
 from rollback.parts.edge import Edge
 from rollback.runner import CHOICE, Runner
-from rollback.secrets import Redactor
+from rollback.secrets import of_deployment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rollback.documents.telling import Screen
     from rollback.plan import Plan
     from rollback.runner import View
+    from rollback.secrets import Redactor
 
 __all__ = ["Operations"]
 
@@ -62,6 +63,7 @@ PROCEDURES: dict[str, Procedure] = {
     "migration": _Made("migration"),
     "migration forward": _Made("migration", "plan_forward"),
     "monitoring": _Made("monitoring"),
+    "preflight": _Made("preflight"),
     "rows": _Made("rows"),
     "rows undo": _Made("rows_undone"),
     "schema": _Made("schema"),
@@ -88,12 +90,7 @@ class Operations:
 
     def redactor(self) -> Redactor:
         """Knows the secrets of the checkout and of every recorded release."""
-        table = self.deployment.settings
-        names = [*table.compose.env_files, *table.monitoring.env_files]
-        here = [self.deployment.root / name for name in names]
-        shelf = self.deployment.state / "releases"
-        kept = [folder / "files" / name for folder in shelf.glob("*") for name in names] if shelf.is_dir() else []
-        return Redactor.of([*here, *kept])
+        return of_deployment(self.deployment)
 
     def planned(self, survey: Callable[[str], dict[str, Any]], procedure: str) -> Plan:
         """The plan of a procedure now; every gate is passed, nothing is changed."""
@@ -171,7 +168,7 @@ class Operations:
         return replace(plan, steps=tuple(reversed(self._runner().begun(plan))))
 
     def _told(self, plan: Plan, *stages: str) -> AbstractContextManager[Telling]:
-        return Telling(self.deployment, self.journal, self.view, plan.run, set(stages)).whole()
+        return Telling(self.deployment, self.journal, self.view, plan.run, {*stages} & {*plan.tells}).whole()
 
     def _runner(self, view: View | None = None) -> Runner:
         return Runner(self.journal, view or self.view, self.redactor(), typed.now())

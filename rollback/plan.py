@@ -61,6 +61,7 @@ class Plan:
         summary: one line: from where to where.
         notes: what the operator has to know beforehand.
         statements: SQL that will be carried out, for the plan to show; empty where it is not made beforehand.
+        tells: the stages of the run that people are told of by themselves.
     """
 
     procedure: str
@@ -70,6 +71,7 @@ class Plan:
     steps: tuple[Step, ...]
     notes: tuple[str, ...] = field(default=())
     statements: tuple[str, ...] = field(default=())
+    tells: tuple[str, ...] = ("start", "progress", "end")
 
     def __post_init__(self) -> None:
         names = [step.name for step in self.steps]

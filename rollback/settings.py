@@ -283,7 +283,6 @@ class VerifyTable(_Table):
         errors_per_minute: lines in the logs of the released services.
         error_percent: of the requests at the edge.
         browser: the Chromium to look with; None for the first one on PATH.
-        prometheus: its address as seen from the edge; None where nothing is monitored.
     """
 
     account: str | None = None
@@ -296,7 +295,6 @@ class VerifyTable(_Table):
     errors_per_minute: float = Field(default=5, ge=0)
     error_percent: float = Field(default=5, ge=0, le=100)
     browser: str | None = None
-    prometheus: str | None = Field(default=None, pattern=r"^https?://[^\s/]+")
 
 
 class UsersTable(_Table):

@@ -23,15 +23,15 @@ FACTS = {"section": "Post-Rollback Actions / Verification Checklist", "procedure
          "objective": None}  # fmt: skip
 
 
-def inspected(damaged: Damaged) -> Scenario:
+def inspected(damaged: Damaged, *, monitored: bool = False) -> Scenario:
     """One release, recorded, and then damaged."""
-    return Scenario(releases=(GOOD,), fault=damaged, command=("verify", GOOD), serves={})
+    return Scenario(releases=(GOOD,), fault=damaged, command=("verify", GOOD), serves={}, monitored=monitored)
 
 
 @pytest.mark.drill(id="verification-lines", **FACTS)
 def test_every_line_of_the_checklist_can_turn_red(drill: Bench) -> None:
     """Damaged in one way after another, exactly the lines that stand for it turn red, and mended green again."""
-    drill(inspected(Damaged(LINES, killed=True)), Inspection)
+    drill(inspected(Damaged(LINES, killed=True), monitored=True), Inspection)
 
 
 @pytest.mark.drill(id="verification-browser", **FACTS)

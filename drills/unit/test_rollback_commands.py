@@ -67,6 +67,8 @@ TABLE = {
         commands.container_images(),
         [*words("docker ps --all --no-trunc --format"), '{{.Image}}\t{{.Label "com.docker.compose.project"}}'],
     ),
+    "engine info": (commands.engine_info(), ["docker", "info", "--format", "{{json .}}"]),
+    "compose version": (commands.compose_version(), words("docker compose version --short")),
     "inspect": (commands.inspect("image", ["a:1", "b"]), words("docker image inspect a:1 b")),
     "execute": (commands.execute("c1", ["sh", "-c", "a  b"]), ["docker", "exec", "c1", "sh", "-c", "a  b"]),
     "execute with input": (commands.execute("c1", ["psql"], stdin=True), words("docker exec -i c1 psql")),

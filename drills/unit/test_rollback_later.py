@@ -57,7 +57,13 @@ def test_every_procedure_is_there(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["rollback.cli", "rollback.procedures.application", "rollback.procedures.environment"]
+    "module",
+    [
+        "rollback.cli",
+        "rollback.procedures.application",
+        "rollback.procedures.environment",
+        "rollback.documents.verification",
+    ],
 )
 def test_heavy_libraries_stay_out(module: str) -> None:
     """Until somebody needs them: users wait for what is imported before the switch."""

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 __all__ = ["LATEST", "SCENARIOS", "Incident", "Typed", "find"]
 
 LATEST = "latest"
+#: The procedure that records an incident and rolls nothing back.
+PREFLIGHT = "preflight"
+#: An incident that was recorded longer ago is another one.
+_OLD = timedelta(hours=24)
 
 #: RUNBOOK, Rollback Scenarios: what a procedure is for says how bad it is, until somebody says otherwise.
 MINOR, MAJOR, CRITICAL = SCENARIOS = ("minor", "major", "critical")
@@ -52,9 +56,11 @@ class Incident:
 
     Attributes:
         entries: those of the run, in order; the first one is its beginning.
+        reported: what was said of the incident before the run, by `rollback preflight`; None where nothing was.
     """
 
     entries: Sequence[Entry] = field(repr=False)
+    reported: dict[str, Any] | None = None
 
     @property
     def begin(self) -> dict[str, Any]:
@@ -140,16 +146,27 @@ class Incident:
 
     @property
     def scenario(self) -> str:
-        """`minor`, `major` or `critical`: by its procedure, and critical when it failed and was not put back."""
+        """`minor`, `major` or `critical`: as it was reported, else by its procedure.
+
+        Critical whatever was said when it failed and was not put back.
+        """
         stuck = self.outcome == "open" and any(one.event == "failed" for one in self.entries)
         if self.procedure in _CRITICAL or stuck:
             return CRITICAL
+        said = self.begin.get("arguments", {}).get("severity") or (self.reported or {}).get("severity")
+        if said:
+            return str(said)
         return MAJOR if self.procedure in _MAJOR else MINOR
 
     def services(self) -> list[str]:
         """What was rolled back, by role or part; the procedure's own name where the journal does not say."""
         arguments = self.begin.get("arguments", {})
-        named = arguments.get("roles") or arguments.get("tables") or [arguments.get("part") or arguments.get("table")]
+        named = (
+            arguments.get("affected")
+            or arguments.get("roles")
+            or arguments.get("tables")
+            or [arguments.get("part") or arguments.get("table")]
+        )
         return [str(one) for one in named if one] or [self.procedure]
 
     def commands(self) -> list[Typed]:
@@ -183,8 +200,21 @@ def find(entries: Sequence[Entry], run: str) -> Incident:
         Refused: there is none of that id; it says which there are.
     """
     begun = [one.run for one in entries if one.event == "begin"]
-    wanted = begun[-1] if run == LATEST and begun else run
+    runs = [one.run for one in entries if one.event == "begin" and one.data["procedure"] != PREFLIGHT]
+    wanted = (runs or begun)[-1] if run == LATEST and begun else run
     if wanted not in begun:
         known = ", ".join(begun[-10:]) or "none"
         raise Refused(f"The journal knows no run {run}; it knows: {known}.", "`rollback history`")
-    return Incident([one for one in entries if one.run == wanted])
+    return Incident([one for one in entries if one.run == wanted], _reported(entries, wanted))
+
+
+def _reported(entries: Sequence[Entry], run: str) -> dict[str, Any] | None:
+    """What the last `rollback preflight` before the run was told, unless another run came in between, or a day."""
+    said: Entry | None = None
+    for one in (entry for entry in entries if entry.event == "begin"):
+        is_preflight = one.data["procedure"] == PREFLIGHT
+        if one.run == run:
+            fresh = said is not None and not is_preflight and _time(one) - _time(said) < _OLD
+            return dict(said.data["arguments"]) if said is not None and fresh else None
+        said = one if is_preflight else None
+    return None

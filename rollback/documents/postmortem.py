@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rollback.documents import words
 
@@ -30,6 +30,7 @@ def written(incident: Incident, contacts: Mapping[str, str], name: str) -> str:
     """
     parts = (
         _summary(incident, name),
+        *([_reported(incident.reported)] if incident.reported else []),
         _timeline(incident),
         _commands(incident),
         _causes(),
@@ -53,6 +54,16 @@ def _summary(incident: Incident, name: str) -> Iterator[str]:
     yield f"- **Affected**: {_plain(', '.join(incident.services()))}"
     for title, text in words.impact(incident):
         yield f"- **{title}**: {_plain(text)}"
+
+
+def _reported(said: dict[str, Any]) -> Iterator[str]:
+    """What was said before anything was changed, and where the state of then lies."""
+    yield from ("## As it was reported", "")
+    yield f"- **Issue**: {_plain(said['description'])}"
+    yield f"- **Severity**: {said['severity']} ({_plain(said['because'])})"
+    yield f"- **Affected services**: {_plain(', '.join(said['affected']) or 'none that could be seen')}"
+    yield from (f"- **Error**: {_plain(one)}" for one in said["errors"])
+    yield f"- Recorded by {_plain(said['by'])} in `runs/{said['run']}`"
 
 
 def _timeline(incident: Incident) -> Iterator[str]:

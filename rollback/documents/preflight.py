@@ -1,7 +1,8 @@
 """The pre-rollback record: what was there before anything changed (RUNBOOK, Pre-Rollback Checklist).
 
-One folder a run under the deployment's state: state and last logs of every service, the env and Compose files and
-the upstream file as they were, and a safety backup that has been read to its end. Private to the operator.
+One folder a run under the deployment's state: state and last logs of every service (without secrets), the env and
+Compose files and the upstream file as they were, and a safety backup that has been read to its end. Private to the
+operator.
 """
 
 from __future__ import annotations
@@ -10,18 +11,18 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rollback import commands
+from rollback.documents.evidence import logs, state
 from rollback.parts import files
 from rollback.plan import Reading, Step
+from rollback.secrets import of_deployment
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rollback.deployment import Container, Deployment
+    from rollback.deployment import Deployment
 
 __all__ = ["CHANGES", "Preflight"]
 
-LOG_LINES = 100
 #: Why a procedure that changes the database takes a safety backup first.
 CHANGES = "this procedure changes the database"
 _INDEX = "before.json"
@@ -76,11 +77,10 @@ class Preflight:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         records = files.capture(self.deployment.root, self._files(), self.store)
         containers = self.deployment.containers()
-        logs = {self.folder / f"{one.name}.log": commands.logs(one.name, tail=LOG_LINES) for one in containers}
-        self.deployment.engine.save_all(logs)
+        logs(self.deployment, containers, self.folder / "logs", of_deployment(self.deployment))
         index = {
             "files": [one.as_json() for one in records],
-            "containers": [_state(one) for one in containers],
+            "containers": [state(one) for one in containers],
         }
         files.write(self.folder / _INDEX, json.dumps(index, indent=1) + "\n", mode=0o600)
 
@@ -110,15 +110,3 @@ class Preflight:
     def _index(self) -> dict[str, Any]:
         index: dict[str, Any] = json.loads((self.folder / _INDEX).read_text(encoding="utf-8"))
         return index
-
-
-def _state(one: Container) -> dict[str, Any]:
-    return {
-        "id": one.id,
-        "name": one.name,
-        "service": one.service,
-        "image": one.image,
-        "running": one.running,
-        "health": one.health,
-        "restarts": one.restarts,
-    }

@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+from rollback.parts.monitoring import Monitoring
 from rollback.release import Shelf
-from rollback.verification import database, drift, logs, monitoring, page, rows, schema, services
+from rollback.verification import database, drift, logs, page, rows, schema, services
 from rollback.verification.browser import browser
 from rollback.verification.expected import GROUPS, IMAGES, expected, last_end
 from rollback.verification.line import NotTested
+from rollback.verification.targets import targets
 from rollback.verification.tls import tls
 from rollback.verification.visit import user
 
@@ -56,8 +58,8 @@ def checks(deployment: Deployment, entries: Sequence[Entry], order: Order) -> It
     if deployment.settings.edge.https_port is not None:
         yield "tls", partial(tls, deployment)
     yield from _lately(deployment, order.since or _instant(last_end(entries)))
-    if deployment.settings.verify.prometheus is not None:
-        yield "targets", partial(monitoring.targets, deployment, deployment.settings.verify.prometheus)
+    if deployment.settings.monitoring.files:
+        yield "targets", partial(targets, Monitoring.beside(deployment))
     yield "containers", partial(drift.containers, deployment)
     if not releases:
         yield "release", _none_recorded

@@ -54,6 +54,7 @@ def part(deployment: Deployment, release: Release, group: str) -> Seen:
     if group not in TREES:
         wrong = files.differing(deployment.root, records)
         return not wrong, f"not as recorded: {', '.join(wrong)}" if wrong else f"as recorded in {release.version}"
+
     spared = nginx.spared(deployment)
     names: list[str] = getattr(deployment.settings.parts, group)
     tree = Tree(deployment.root, names, spared, records, release.store, release.folder)

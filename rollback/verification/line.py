@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from rollback import look
 from rollback.outcome import Exit, Stop, of_the_database
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def read(checks: Iterable[Check], begins: Callable[[str], None] = lambda _: None
 
 def _line(name: str, check: Callable[[], Seen]) -> Line:
     try:
-        ok, seen = check()
+        with look.shared():
+            ok, seen = check()
     except NotTested as stop:
         return Line(name, ok=False, seen=str(stop), tested=False)
     except Stop as stop:

@@ -1,0 +1,178 @@
+"""What there is to see before anything is changed, without secrets: logs, versions, host, database, connections.
+
+Everything that is written here has gone through the redactor, so the record can be handed to whoever helps. What
+cannot be read is part of the record as well: a database that does not answer is a finding, and no reason to stop.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rollback import commands, progress
+from rollback.documents.verification import identities
+from rollback.outcome import Stop
+from rollback.parts import files
+from rollback.parts.edge import MARKER_HOST
+from rollback.verification.logs import error_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rollback.deployment import Container, Deployment
+    from rollback.secrets import Redactor
+
+__all__ = ["LOG_LINES", "Evidence", "logs", "state"]
+
+LOG_LINES = 100
+_ERRORS = 5
+_WIDEST = 300
+_GIB = 2**30
+_VARIABLE = re.compile(r"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.]*)\s*[=:]", re.MULTILINE)
+_ACTIVE = re.compile(r"Active connections: (\d+)")
+#: No text of a statement: values stand in it.
+_CONNECTIONS = """
+    SELECT coalesce(json_agg(one ORDER BY one.state), '[]') FROM (
+        SELECT coalesce(application_name, '') AS application, usename AS role, coalesce(state, 'none') AS state,
+               count(*) AS connections, coalesce(round(max(extract(epoch FROM now() - xact_start))), 0) AS oldest_s,
+               count(*) FILTER (WHERE wait_event_type = 'Lock') AS waiting
+        FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() GROUP BY 1, 2, 3) one"""
+_SIZE = "SELECT pg_database_size(current_database())"
+_MOST = "SELECT current_setting('max_connections')"
+
+
+def state(one: Container) -> dict[str, Any]:
+    """What the engine says of a container."""
+    return {
+        "id": one.id,
+        "name": one.name,
+        "service": one.service,
+        "image": one.image,
+        "running": one.running,
+        "health": one.health,
+        "restarts": one.restarts,
+    }
+
+
+def logs(deployment: Deployment, containers: list[Container], folder: Path, redact: Redactor) -> dict[str, list[str]]:
+    """Write the last lines of every container's log, redacted before they touch the disk.
+
+    Returns:
+        By container the last lines that report an error.
+    """
+    if not containers:
+        return {}
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with ThreadPoolExecutor(len(containers)) as pool:
+        read = pool.map(lambda one: deployment.engine.run(commands.logs(one.name, tail=LOG_LINES)), containers)
+        texts = {
+            one.name: redact.thorough(_merged(result.out, result.err))
+            for one, result in zip(containers, read, strict=True)
+        }
+    for name, text in texts.items():
+        files.write(folder / f"{name}.log", text, mode=0o600)
+    found = {name: [line[:_WIDEST] for line in text.splitlines() if error_lines(line)] for name, text in texts.items()}
+    return {name: lines[-_ERRORS:] for name, lines in found.items() if lines}
+
+
+def _merged(out: str, err: str) -> str:
+    """Both streams in the order of the engine's time stamps."""
+    return "".join(f"{line}\n" for line in sorted([*out.splitlines(), *err.splitlines()], key=lambda one: one[:30]))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The record of one deployment at one moment, in a folder of its own."""
+
+    deployment: Deployment
+    folder: Path
+    redact: Redactor
+
+    def take(self) -> dict[str, Any]:
+        """Read everything, write it, and give back what was read."""
+        containers = self.deployment.containers()
+        progress.tell("reads logs")
+        found = {
+            "containers": [state(one) for one in containers],
+            "errors": logs(self.deployment, containers, self.folder / "logs", self.redact),
+            "versions": self._versions(),
+            "database": self._tried(self._database),
+            "edge": self._tried(self._edge),
+            "host": self._host(),
+            "variables": self._variables(),
+        }
+        text = self.redact.thorough(json.dumps(found, indent=1, ensure_ascii=False))
+        files.write(self.folder / "state.json", f"{text}\n", mode=0o600)
+        redacted: dict[str, Any] = json.loads(text)
+        return redacted
+
+    def _tried(self, read: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        try:
+            return read()
+        except Stop as stop:
+            return {"cannot be read": stop.found}
+
+    def _versions(self) -> dict[str, Any]:
+        progress.tell("asks for versions")
+        engine = self._tried(self._engine)
+        answers = self._tried(lambda: dict(identities(self.deployment)))
+        argv = commands.git(self.deployment.root, "describe", "--always", "--dirty", "--tags")
+        git = self.deployment.engine.run(argv, question=True)
+        return {"services": answers, "checkout": git.out.strip() or "not a git checkout", **engine}
+
+    def _engine(self) -> dict[str, Any]:
+        info = json.loads(self.deployment.engine.ask(commands.engine_info(), seconds=20, question=True))
+        compose = self.deployment.engine.ask(commands.compose_version(), seconds=20, question=True).strip()
+        return {"engine": info.get("ServerVersion"), "compose": compose, "engine_root": info.get("DockerRootDir")}
+
+    def _database(self) -> dict[str, Any]:
+        progress.tell("asks the database")
+        applied = self.deployment.migrations()
+        return {
+            "migration": applied[-1] if applied else "",
+            "migrations": len(applied),
+            "bytes": int(self.deployment.sql(_SIZE)),
+            "connections": json.loads(self.deployment.sql(_CONNECTIONS)),
+            "max_connections": int(self.deployment.sql(_MOST)),
+        }
+
+    def _edge(self) -> dict[str, Any]:
+        answer = self.deployment.through_edge("/status", f"Host: {MARKER_HOST}")
+        active = _ACTIVE.search(answer.body)
+        page = self.deployment.through_edge("/")
+        return {"connections": int(active[1]) if active else None, "page": page.status}
+
+    def _host(self) -> dict[str, Any]:
+        load = [round(one, 2) for one in os.getloadavg()]
+        return {"load": load, "cores": os.cpu_count(), "memory": _memory(), "disks": self._disks()}
+
+    def _disks(self) -> dict[str, Any]:
+        info = self._tried(self._engine)
+        backups = self.deployment.root / self.deployment.settings.backup.folder
+        places = {"checkout": self.deployment.root, "backups": backups, "engine": Path(str(info.get("engine_root")))}
+        return {name: _room(path) for name, path in places.items() if path.is_dir()}
+
+    def _variables(self) -> dict[str, list[str]]:
+        """The names of the variables of each env file; their values are nobody's business."""
+        there = {name: self.deployment.root / name for name in self.deployment.settings.compose.env_files}
+        texts = {name: path.read_text("utf-8-sig", "replace") for name, path in there.items() if path.is_file()}
+        return {name: _VARIABLE.findall(text) for name, text in texts.items()}
+
+
+def _room(path: Path) -> dict[str, Any]:
+    usage = shutil.disk_usage(path)
+    return {"free_gib": round(usage.free / _GIB, 1), "used_percent": round(100 * usage.used / usage.total, 1)}
+
+
+def _memory() -> dict[str, float]:
+    """From the kernel, in GiB; nothing where it does not say."""
+    path = Path("/proc/meminfo")
+    text = path.read_text(encoding="ascii") if path.exists() else ""
+    found = dict(re.findall(r"^(MemTotal|MemAvailable):\s+(\d+) kB", text, re.MULTILINE))
+    return {name: round(int(value) * 1024 / _GIB, 1) for name, value in found.items()}
