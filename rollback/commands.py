@@ -79,6 +79,11 @@ class Compose:
         return [*argv, service]
 
 
+def plugins() -> Argv:
+    """Which plugins the docker command has, and where; the engine is not asked."""
+    return ["docker", "info", "--format", "{{json .ClientInfo.Plugins}}"]
+
+
 def containers(*filters: str) -> Argv:
     """IDs of all containers, running or not, that match every filter."""
     argv = ["docker", "ps", "--all", "--no-trunc", "--quiet"]

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 __all__ = ["asks"]
 
 #: Words of docker that only look.
-_LOOKS = (("ps",), ("logs",), ("container", "inspect"), ("image", "inspect"), ("volume", "ls"))
+_LOOKS = (("info",), ("ps",), ("logs",), ("container", "inspect"), ("image", "inspect"), ("volume", "ls"))
 
 
 def asks(argv: Sequence[str]) -> bool:

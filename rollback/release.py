@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rollback import commands
+from rollback import commands, look
 from rollback.containment.keyring import Revoked
 from rollback.outcome import Refused, UsageError
 from rollback.parts import files, images
@@ -248,10 +248,11 @@ class Shelf:
         )
 
     def _images(self, version: str, identities: dict[str, str]) -> dict[str, images.ImageRecord]:
-        config = self.deployment.config(self.deployment.compose)
-        found = {}
-        for role, service in self.deployment.settings.services.items():
-            running = self.deployment.serving(service.service)
+        config, table, found = self.deployment.config(self.deployment.compose), self.deployment.settings.services, {}
+        with look.shared():
+            there = {role: self.deployment.serving(service.service) for role, service in table.items()}
+        for role, service in table.items():
+            running = there[role]
             if not running:
                 raise Refused(f"The service `{service.service}` has no container to record.", "deploy it first")
             name = self.deployment.image_name(config, service.service)

@@ -185,6 +185,7 @@ TABLE = {
     "copy out": (commands.copy_out("c1", "/data/uploads/"), words("docker cp c1:/data/uploads/. -")),
     "stop": (commands.stop(["a", "b"], seconds=30), words("docker stop --time 30 a b")),
     "remove": (commands.remove(["a", "b"]), words("docker rm --force a b")),
+    "plugins": (commands.plugins(), [*words("docker info --format"), "{{json .ClientInfo.Plugins}}"]),
     "restart": (commands.restart_always(["a", "b"]), words("docker update --restart unless-stopped a b")),
     "tag": (commands.tag("sha256:1", "a:1"), words("docker tag sha256:1 a:1")),
     "untag": (commands.untag("a:1"), words("docker rmi --no-prune a:1")),

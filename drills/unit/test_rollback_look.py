@@ -246,6 +246,7 @@ COMPOSE = commands.Compose(Path("/srv"), (Path("/srv/config"),), ("config", "up"
         (commands.containers("label=a"), True),
         (commands.container_images(), True),
         (commands.labelled("a"), True),
+        (commands.plugins(), True),
         (commands.inspect("container", ["a"]), True),
         (commands.inspect("image", ["a"]), True),
         (commands.logs("a", tail=5), True),
@@ -271,3 +272,30 @@ COMPOSE = commands.Compose(Path("/srv"), (Path("/srv/config"),), ("config", "up"
 def test_which_commands_are_questions(argv: list[str], asks: bool) -> None:  # noqa: FBT001 -- a row of the table
     """Only what docker itself says to change nothing; a name or a profile that looks like one is none."""
     assert questions.asks(argv) is asks
+
+
+def compose_of(world: World, told: str) -> str:
+    """What a question to Compose becomes where docker says this of its plugins."""
+    program = world.docker.with_name("docker-compose")
+    program.write_text('#!/bin/sh\necho "by itself: $*"\n', encoding="utf-8")
+    program.chmod(0o755)
+    script = f"""#!/bin/sh
+        case "$1" in info) echo '{told.format(program)}' ;; *) echo "by docker: $*" ;; esac"""
+    world.docker.write_text(script, encoding="utf-8")
+    return world.engine.ask(["docker", "compose", "config"]).strip()
+
+
+def test_compose_is_started_without_docker_in_front(world: World) -> None:
+    """It is the program that docker says it would start."""
+    told = '[{{"Name": "buildx", "Path": "/x"}}, {{"Name": "compose", "Path": "{}"}}]'
+    assert compose_of(world, told) == "by itself: config"
+
+
+@pytest.mark.parametrize(
+    "told",
+    ["", "null", "[]", "what?", '[{{"Name": "compose", "Path": "/nowhere"}}]', '[{{"Name": "compose"}}]',
+     '[{{"Name": "compose", "Path": "{}", "Err": "too old"}}]'],
+)  # fmt: skip
+def test_without_its_place_docker_finds_it(world: World, told: str) -> None:
+    """Nothing depends on docker telling where its plugins are."""
+    assert compose_of(world, told) == "by docker: compose config"

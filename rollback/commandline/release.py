@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rollback import lock
+from rollback import lock, look
 from rollback.commandline.options import HERE, AsJson, Directory, PlanOnly, Yes
 from rollback.console import Speaker
 from rollback.deployment import Deployment
@@ -49,7 +49,8 @@ def release_record(
 def release_list(*, as_json: AsJson = False, directory: Directory = HERE) -> None:
     """All recorded releases, oldest first, with what would hinder a rollback to each."""
     deployment, speaker = Deployment.load(directory), Speaker(as_json)
-    found = [(one, recording.readiness(deployment, one)) for one in Shelf(deployment).all()]
+    with look.shared():
+        found = [(one, recording.readiness(deployment, one)) for one in Shelf(deployment).all()]
     for release, hindered in found:
         speaker.say(
             f"{release.version:20} {release.recorded}  migration {release.migration_head}  {hindered or 'ready'}"

@@ -8,6 +8,7 @@ the generation before are watched until they have finished their requests.
 from __future__ import annotations
 
 import re
+import shlex
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,9 @@ SWITCH_SECONDS = 15
 
 _LEADS = re.compile(r"^\s*upstream\s+([\w.-]+)\s*\{\s*server\s+([^\s:;]+)", re.MULTILINE)
 _WAITING = re.compile(r"Waiting: (\d+)")
+
+_ACCEPTS = "nginx: worker process "
+_TESTED = "-- the files are tested --"
 
 #: Worker processes with their titles, read from /proc: nginx images have no `ps`.
 _WORKERS = "for p in /proc/[0-9]*; do tr '\\0' ' ' 2>/dev/null < $p/cmdline && echo \" ${p#/proc/}\"; done"
@@ -186,9 +190,7 @@ class Edge:
             up = self.deployment.compose.up([table.edge.service], wait_seconds=table.timing.healthy)
             self.deployment.engine.ask(up)
             return
-        self._must(table.edge.test)
-        old = self._workers()
-        self._must(table.edge.reload)
+        old = self._reload()
         wait_until(
             lambda: (not (left := old & self._workers()), f"old workers {sorted(left)} accept requests"),
             seconds=SWITCH_SECONDS,
@@ -201,18 +203,28 @@ class Edge:
             return False
         return self.deployment.in_edge(self.deployment.settings.edge.test).code == 0
 
-    def _must(self, command: list[str]) -> None:
-        result = self.deployment.in_edge(command)
-        if result.code != 0:
-            said = result.err.strip()
-            raise Failed(f"`{' '.join(command)}` in the edge ended with {result.code}: {said}", "mend that file")
+    def _reload(self) -> set[str]:
+        """Test the files and reload; PIDs of the workers that accepted connections before.
 
-    def _workers(self, title: str = "nginx: worker process ") -> set[str]:
+        One program in the edge instead of three: starting one takes longer than what it does, and users who keep a
+        connection are the likelier to use it the longer the reload is in coming.
+
+        Raises:
+            Failed: which of the two did not go well, and what it said.
+        """
+        table = self.deployment.settings.edge
+        script = f"{shlex.join(table.test)} || exit; {_WORKERS}; echo '{_TESTED}'; {shlex.join(table.reload)}"
+        result = self.deployment.in_edge(["sh", "-c", script])
+        # the last one: the script itself is among the processes that are listed
+        before, tested, _ = result.out.rpartition(_TESTED)
+        if result.code != 0:
+            command, said = table.reload if tested else table.test, result.err.strip()
+            raise Failed(f"`{' '.join(command)}` in the edge ended with {result.code}: {said}", "mend that file")
+        return _pids(before, _ACCEPTS)
+
+    def _workers(self, title: str = _ACCEPTS) -> set[str]:
         """PIDs of workers that accept connections, or of those with another title."""
-        result = self.deployment.in_edge(["sh", "-c", _WORKERS], question=True)
-        lines = [line for line in result.out.splitlines() if line.startswith(title)]
-        wanted = [line for line in lines if ("shutting down" in line) == ("shutting down" in title)]
-        return {line.split()[-1] for line in wanted}
+        return _pids(self.deployment.in_edge(["sh", "-c", _WORKERS], question=True).out, title)
 
     def draining(self) -> Reading:
         """Whether all workers of earlier generations have finished."""
@@ -229,3 +241,10 @@ class Edge:
         wait_until(
             lambda: ((now := self.draining()).holds, now.seen), seconds=seconds, what="the end of requests in flight"
         )
+
+
+def _pids(listed: str, title: str) -> set[str]:
+    """Of the processes with this title."""
+    lines = [line for line in listed.splitlines() if line.startswith(title)]
+    wanted = [line for line in lines if ("shutting down" in line) == ("shutting down" in title)]
+    return {line.split()[-1] for line in wanted}

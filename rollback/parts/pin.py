@@ -44,6 +44,11 @@ class Pin:
         config = self.deployment.config(release_compose(self.deployment, self.release))
         return {role: self.deployment.image_name(config, one.service) for role, one in self.release.images.items()}
 
+    def names_now(self) -> dict[str, str | None]:
+        """The images that these names lead to now; None for a name that leads nowhere."""
+        ids = self._ids()
+        return {name: ids[name] for name in self.names().values()}
+
     def changed_roles(self) -> list[str]:
         """Roles whose running containers are not what the release's files and images would make."""
         return [role for role in self.release.images if not self._is_target(role, self._hashes)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rollback import look
 from rollback.database import compatibility, server
 from rollback.database.schema.recorded import taken
 from rollback.documents.verification import identities, verify
@@ -42,6 +43,11 @@ def sound(deployment: Deployment, journal: Journal, version: str) -> list[Line]:
         raise Refused(
             "A run is interrupted: what runs now is nothing to record.", "`rollback resume` or `rollback abort`"
         )
+    with look.shared():
+        return _sound(deployment)
+
+
+def _sound(deployment: Deployment) -> list[Line]:
     lines = verify(deployment, None)
     bad = [f"{line.check}: {line.seen}" for line in lines if not line.ok]
     if bad:

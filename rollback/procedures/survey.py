@@ -46,7 +46,7 @@ def survey(deployment: Deployment, version: str, run: str) -> dict[str, Any]:
         "since": datetime.now(UTC).isoformat(timespec="seconds"),
         "roles": changed,
         "before": {role: deployment.running_state(release.images[role].service) for role in changed},
-        "names": deployment.image_ids(pin.names().values()),
+        "names": pin.names_now(),
         "strangers": pin.strangers(),
     }
 
