@@ -107,13 +107,18 @@ def _row(one: Procedure, answer: str) -> str:
         ("name", "", f"{escape(one.title)}<br><small>{drills}</small>"),
         ("", "Verdict", f'<span class="tag {_kind(one.verdict)}">{escape(answer)}</span>'),
         ("", "Objective", seconds(one.objective)),
-        ("", "RTO, slowest path", "-" if slow is None else bounds(slow.slowest_low, slow.slowest)),
+        ("", "RTO, slowest path", "-" if slow is None else _time(slow)),
         ("", "Longest downtime", _downtime(one.downtime)),
         ("", "Writes lost", _lost(one)),
         ("", "Requests broken", "-" if one.failed is None else str(one.failed)),
         ("", "Trend", _trend(one)),
     )
     return f"<tr>{''.join(_cell(*cell) for cell in cells)}</tr>"
+
+
+def _time(one: Drill) -> str:
+    told = bounds(one.slowest_low, one.slowest)
+    return f'<span class="t">{told}</span>' if " to " in told else told
 
 
 def _cell(kind: str, label: str, html: str) -> str:
