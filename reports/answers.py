@@ -232,7 +232,8 @@ def _findings(run: Run, drills: Sequence[Drill], earlier: Sequence[past.Run], da
             continue
         if drill.verdict == NOT_TESTED and not any(drill.id in one for one in run.gate):
             continue
-        sentence = told if drill.passed else f"{drill.verdict}: {drill.reason}"
+        # some reasons begin with their verdict
+        sentence = told if drill.passed else f"{drill.verdict}: {drill.reason.removeprefix(f'{drill.verdict}: ')}"
         yield _finding(drill.title, sentence, drill.severity, drill.section, _since(drill, earlier, day), drill)
     recorded = {one.id for one in drills}
     for plan in run.selected:
@@ -240,7 +241,7 @@ def _findings(run: Run, drills: Sequence[Drill], earlier: Sequence[past.Run], da
             yield _finding(plan.title, "it recorded no verdict", plan.severity, plan.section, day)
     for sentence in run.gate:
         if sentence.startswith("procedure ") or " held the secret " in sentence:
-            yield _finding("The gate", sentence, "critical", "", day)
+            yield _finding(f"The gate: {sentence}", "not as drills/gate.toml allows", "critical", "", day)
 
 
 def _finding(  # noqa: PLR0913, PLR0917 -- the columns of a finding

@@ -107,13 +107,18 @@ def _row(one: Procedure, answer: str) -> str:
         ("name", "", f"{escape(one.title)}<br><small>{drills}</small>"),
         ("", "Verdict", f'<span class="tag {_kind(one.verdict)}">{escape(answer)}</span>'),
         ("", "Objective", seconds(one.objective)),
-        ("", "RTO, slowest path", "-" if slow is None else bounds(slow.slowest_low, slow.slowest)),
+        ("", "RTO, slowest path", "-" if slow is None else _time(slow)),
         ("", "Longest downtime", _downtime(one.downtime)),
         ("", "Writes lost", _lost(one)),
         ("", "Requests broken", "-" if one.failed is None else str(one.failed)),
         ("", "Trend", _trend(one)),
     )
     return f"<tr>{''.join(_cell(*cell) for cell in cells)}</tr>"
+
+
+def _time(one: Drill) -> str:
+    told = bounds(one.slowest_low, one.slowest)
+    return f'<span class="t">{told}</span>' if " to " in told else told
 
 
 def _cell(kind: str, label: str, html: str) -> str:
@@ -174,7 +179,8 @@ def _drills(one: Procedure, places: Mapping[str, str]) -> str:
 
 
 def _drill(drill: Drill, places: Mapping[str, str]) -> str:
-    figures = f", back after {bounds(drill.slowest_low, drill.slowest)}" if drill.slowest is not None else ""
+    back = bounds(drill.slowest_low, drill.slowest)
+    figures = "" if drill.slowest is None else f", back after {back}" if " to " in back else ", not back while watched"
     reason = "" if drill.passed else f": {escape(plain(drill.reason))}"
     return (
         f'<li><span class="tag {_kind(drill.verdict)}">{escape(drill.verdict)}</span> '
@@ -236,12 +242,13 @@ def _findings(run: Run, given: Answers, places: Mapping[str, str]) -> str:
 def _finding(run: Run, one: Finding, given: Answers, places: Mapping[str, str]) -> str:
     again = f"<br><code>{escape(one.command)}</code>" if one.command else ""
     what = f"<b>{_link(one.title, one.drill, places)}</b><br>{escape(plain(one.sentence))}{again}"
-    late = f'<b class="fail">{one.retest}, overdue</b>' if one.retest < given.day else str(one.retest)
+    until = f'<span class="t">{one.retest}</span>'
+    late = f'<b class="fail">{until}, overdue</b>' if one.retest < given.day else until
     cells = (
         ("wide", "", what),
         ("", "Severity", escape(one.severity)),
         ("", "Owner", escape(runbook.contact(one.owner, run.contacts))),
-        ("", "Open since", str(one.since)),
+        ("", "Open since", f'<span class="t">{one.since}</span>'),
         ("", "Drill again by", late),
     )
     return f"<tr>{''.join(_cell(*cell) for cell in cells)}</tr>"

@@ -177,7 +177,7 @@ def test_a_finding_has_an_owner_and_a_day() -> None:
     past = earlier(name, (9, True, 24.0), (10, False, 24.0), (11, False, 24.0))
     text = page([drill(verdict="fail", reason="ledger: 2 lost")], past)
     assert "fail: ledger: 2 lost" in text
-    assert "Database Admin, dba@company.com 2026-10-01 2026-10-15, overdue" in text
+    assert "Database Admin, dba@company.com 2026-10-01 2026-10-15 , overdue" in text
     assert "The day for that has passed." in text
     fresh = told([drill(verdict="fail", severity="blocker")]).findings[0]
     assert (fresh.since, fresh.retest) == (TODAY, date(2026, 12, 8))

@@ -2,7 +2,9 @@
 
 from xml.etree import ElementTree as ET
 
+from fixtures.faults import candidates
 from fixtures.history import History, Mark, Request, Sample
+from fixtures.scenario import Scenario
 from fixtures.timeline import svg
 
 MARKS = (Mark("fault injected", 10, 0), Mark("rollback started", 20, 0), Mark("rollback ended", 30, 0))
@@ -50,7 +52,21 @@ def test_without_failures_nothing_is_red() -> None:
 def test_a_failed_request_is_marked() -> None:
     """A failed request is marked."""
     failed = Request("fresh", "read", "/", "GET", 21, 21.1, 502, ok=False, reason="502", release=None)
-    assert 'class="req rollback"' in svg(History(requests=(failed,), samples=samples(400, 1000), marks=MARKS), "t")
+    assert 'class="req failed"' in svg(History(requests=(failed,), samples=samples(400, 1000), marks=MARKS), "t")
+
+
+def test_a_failed_request_is_marked_by_what_it_is_laid_to() -> None:
+    """Those of the fault and those of the rollback have rows of their own; the rollback's is there when it is empty."""
+    early, late = (
+        Request("fresh", "read", "/", "GET", at, at + 0.1, 502, ok=False, reason="502", release=None) for at in (12, 35)
+    )
+    scenario = Scenario.back_to("v4.0.0", candidates.crash())
+    marks = (*MARKS, Mark("cutover begun", 22, 0), Mark("edge switched", 25, 0))
+    both = svg(History(requests=(early, late), samples=samples(400, 1000), marks=marks), "t", scenario)
+    assert both.count('class="req fault"') == both.count('class="req rollback"') == 1
+    only = svg(History(requests=(early,), samples=samples(400, 1000), marks=marks), "t", scenario)
+    assert "0 by rollback" in only
+    assert 'class="req rollback"' not in only
 
 
 def test_a_long_and_bad_drill_stays_small() -> None:
