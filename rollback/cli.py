@@ -19,6 +19,7 @@ from rollback.commandline.database import databases
 from rollback.commandline.documents import notify, write_postmortem
 from rollback.commandline.migration import migrations
 from rollback.commandline.options import HERE, AsJson, Directory, PlanOnly, Yes, carry_out, report
+from rollback.commandline.recovery import full, recover
 from rollback.commandline.rows import rows
 from rollback.commandline.schema import schema
 from rollback.commandline.switch import switch
@@ -53,6 +54,7 @@ app = typer.Typer(
 releases = typer.Typer(no_args_is_help=True, help="Record releases that are seen to work, and see what is there.")
 app.add_typer(releases, name="release")
 app.add_typer(migrations, name="migration")
+backups.command()(full)
 app.add_typer(backups, name="backup")
 app.add_typer(configs, name="config")
 app.add_typer(databases, name="database")
@@ -61,6 +63,7 @@ app.command()(certificates)
 app.command()(compose)
 app.command()(environment)
 app.command()(nginx)
+app.command()(recover)
 app.command()(schema)
 app.command()(switch)
 app.command()(watch)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from rollback import lock, private
 from rollback.archive import manifest
 from rollback.archive.container import Reader
-from rollback.archive.manifest import Archive
 from rollback.database.backup import seal
 from rollback.database.backup.shelf import write
 from rollback.database.backup.signing import Keys, Untrue, digest
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from rollback.archive.manifest import Archive
     from rollback.database.backup.seal import Identity
     from rollback.deployment import Deployment
     from rollback.journal import Journal
@@ -208,8 +208,7 @@ class FullShelf:
         try:
             found = full.manifest()
             known = self.recorded(found.id)
-            if known not in (None, digest(full.raw())):
-                raise Untrue("its manifest is not the one that the journal recorded")
+            self._as_recorded(full, known)
             full.reader().same(found.members, told)
         except Untrue as why:
             raise Refused(
@@ -220,6 +219,10 @@ class FullShelf:
         notes = [] if known else ["the journal of this deployment does not know it; its signature is this deployment's"]
         notes += [] if full.proof() else ["it was never proven: whether it can be restored will be seen"]
         return Chosen(full, found, [], notes)
+
+    def _as_recorded(self, full: Full, known: str | None) -> None:
+        if known not in (None, digest(full.raw())):
+            raise Untrue("its manifest is not the one that the journal recorded")
 
     def note(self, did: str, archive: str, **data: object) -> None:
         """One entry in the journal; the caller holds the deployment's lock."""

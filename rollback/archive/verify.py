@@ -23,7 +23,6 @@ from typing import IO, TYPE_CHECKING, Any
 from rollback.archive.manifest import BACKUP, IMAGES, RECORDS, parse_records
 from rollback.database.backup.manifest import NAME
 from rollback.database.backup.signing import Untrue
-from rollback.database.backup.verify import Climb
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from rollback.archive.manifest import Archive, Records
     from rollback.archive.shelf import Full, FullShelf
     from rollback.database.backup.shelf import Backup
+    from rollback.database.backup.verify import Climb
 
 __all__ = ["Members", "verify"]
 

@@ -76,17 +76,17 @@ class Volumes:
 
     @contextmanager
     def _porter(self, name: str, *, readonly: bool) -> Iterator[str]:
-        hidden = disposable.volumes(self._engine, self.image)
+        hidden, own = disposable.volumes(self._engine, self.image), disposable.name("porter")
         argv = commands.porter(
             self.image,
-            name=disposable.name("porter"),
+            name=own,
             label=disposable.label(),
             volume=name,
             inside=_INSIDE,
             readonly=readonly,
             hidden=hidden,
         )
-        with disposable.started(self._engine, "porter", argv) as container:
+        with disposable.started(self._engine, own, argv) as container:
             yield container
 
     @contextmanager
