@@ -142,21 +142,6 @@ def load_images() -> Argv:
     return ["docker", "image", "load", "--quiet"]
 
 
-def deaths(project: str, since: str, until: str) -> Argv:
-    """When containers of a Compose project died, as far as the engine remembers: seconds of the epoch, a line each."""
-    argv = [
-        "docker",
-        "events",
-        "--since",
-        since,
-        "--until",
-        until,
-        "--filter",
-        f"label=com.docker.compose.project={project}",
-    ]
-    return [*argv, "--filter", "event=die", "--format", "{{.Time}}"]
-
-
 def start(names: Sequence[str]) -> Argv:
     """Start containers that are there."""
     return ["docker", "start", *names]

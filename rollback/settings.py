@@ -144,12 +144,14 @@ class RecoveryTable(_Table):
         first: services that come up first, in this order, each when the one before is ready.
         monitoring: volumes of the monitoring stack, by their names on the engine.
         users: what users have to be able to do afterwards.
+        tidy: statement that takes the account of this check away again; %(email)s is its address.
     """
 
     folder: str = ".rollback/full"
     first: list[str] = []
     monitoring: list[str] = []
     users: list[UserTable] = []
+    tidy: str = ""
 
 
 class MigrationsTable(_Table):

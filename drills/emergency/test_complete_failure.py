@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import TYPE_CHECKING
 
-import docker
 import pytest
 
-from fixtures import cutover, world
-from fixtures.bystander import bystander
-from fixtures.case import finding
+from fixtures import cutover
 from fixtures.checks.evidence import Budget
-from fixtures.checks.residue import Allowed, residue
+from fixtures.checks.residue import Allowed
 from fixtures.faults import disaster
 from fixtures.faults.candidates import GOOD
 from fixtures.history import PATHS
 from fixtures.scenario import Scenario, carried_out
-from fixtures.sweep import PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from fixtures.bench import Bench
-    from fixtures.case import Case
     from fixtures.command import Outcome
     from fixtures.drill import Drill
     from fixtures.faults.disaster import Disaster
-    from fixtures.verdict import Finding
 
 pytestmark = [pytest.mark.engine, pytest.mark.monthly, pytest.mark.emergency]
 

@@ -190,7 +190,7 @@ def _volume(deployment: Deployment, writer: Writer, one: Volume, seen: Seen) -> 
     """Streamed while its service writes: what it is then, it would be as well after a power cut."""
     image = next(each.id for each in seen.images if each.service == deployment.settings.database.service)
     volumes = Volumes(deployment, image)
-    if volumes.made(one.name) is None:
+    if not volumes.there(one.name):
         raise Refused(f"There is no volume {one.name}.", "see [recovery] monitoring in rollback.toml")
     with volumes.out(one.name) as stream:
         writer.add(one.member, stream)

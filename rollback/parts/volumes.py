@@ -69,10 +69,9 @@ class Volumes:
     def _engine(self) -> Engine:
         return self.deployment.engine
 
-    def made(self, name: str) -> str | None:
-        """When a volume was made, which says as well which one it is; None where there is none."""
-        found = json.loads(self._engine.run(commands.inspect("volume", [name])).out or "[]")
-        return str(found[0]["CreatedAt"]) if found else None
+    def there(self, name: str) -> bool:
+        """Whether there is one; which one cannot be told: the engine's CreatedAt moves when a file is written."""
+        return bool(json.loads(self._engine.run(commands.inspect("volume", [name])).out or "[]"))
 
     @contextmanager
     def _porter(self, name: str, *, readonly: bool) -> Iterator[str]:
@@ -122,7 +121,7 @@ class Volumes:
 
     def set_aside(self, name: str, kept: str, run: str) -> None:
         """Copy a volume, with owners and permission bits; what a kill has left of a copy is made anew."""
-        if self.made(kept) is not None:
+        if self.there(kept):
             self.remove(kept)
         labels = {KEPT: run, _PROJECT: self.deployment.project}
         self._engine.ask(commands.make_volume(kept, labels))

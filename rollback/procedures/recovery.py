@@ -178,7 +178,11 @@ class _Procedure:
         return Reading(told is not None, f"seen: {told['seen']}" if told else "nobody has tried")
 
     def _work(self) -> None:
-        seen = Visitor(self.ground.deployment).work()
+        visitor = Visitor(self.ground.deployment)
+        try:
+            seen = visitor.work()
+        finally:
+            visitor.tidy()
         if not seen.holds:
             raise Failed(
                 f"A user cannot work: {seen.seen}.", "look at the service that answers, then `rollback resume`"

@@ -125,4 +125,4 @@ def _services(deployment: Deployment) -> list[str]:
 
 
 def _gone(deployment: Deployment, name: str) -> bool:
-    return Volumes(deployment, "").made(name) is None
+    return not Volumes(deployment, "").there(name)

@@ -72,7 +72,11 @@ class Checkout:
         """Whether all are as in the archive."""
         found = self.differing()
         more = f" and {len(found) - 3} more" if len(found) > 3 else ""  # noqa: PLR2004 -- shown
-        told = f"{', '.join(found[:3])}{more} differ or are gone" if found else f"{len(self.wanted)} files as archived"
+        told = (
+            f"{', '.join(found[:3])}{more} differ or are gone"
+            if found
+            else (f"{len(self.wanted)} files as archived" if self.wanted else "kept as they lie here")
+        )
         return Reading(not found, told)
 
     def put_back(self) -> None:

@@ -36,28 +36,25 @@ class Filled:
         return f"filled-{self.volume.key}.json"
 
     def reading(self) -> Reading:
-        """Whether it is there, and holds what the archive has; a volume that was made anew since does not."""
-        made = self.ground.volumes().made(self.volume.name)
-        told = self.ground.noted(self._note)
-        if made is None:
+        """Whether it is there, and was filled to the end."""
+        if not self.ground.volumes().there(self.volume.name):
             return Reading(holds=False, seen=f"there is no volume {self.volume.name}")
-        return Reading(
-            told == {"made": made}, "as archived" if told == {"made": made} else "not filled from the archive"
-        )
+        filled = self.ground.noted(self._note) is not None
+        return Reading(filled, "as archived" if filled else "not filled from the archive")
 
     def fill(self) -> None:
         """Have Compose make it, with its labels, then stream the archive's content into it; nothing runs meanwhile."""
         deployment, volumes = self.ground.deployment, self.ground.volumes()
         if self.volume.service:
             deployment.engine.ask(deployment.compose.create([self.volume.service]))
-        elif volumes.made(self.volume.name) is None:
+        elif not volumes.there(self.volume.name):
             deployment.engine.ask(commands.make_volume(self.volume.name, {}))
         try:
             with volumes.into(self.volume.name) as target:
                 self.ground.members.pour(self.volume.member, target)
         except Untrue as why:
             raise Failed(f"{self.ground.facts['file']}: {why}.", "name another archive") from None
-        self.ground.note(self._note, {"made": volumes.made(self.volume.name) or ""})
+        self.ground.note(self._note, {"volume": self.volume.name})
 
 
 @dataclass(frozen=True)

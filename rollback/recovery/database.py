@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["SOUND", "Database"]
 
 GONE, SOUND, DAMAGED, FRESH, ASKED = "gone", "sound", "damaged", "fresh", "asked"
-_FOUND, _COPIED = "database.json", "database-copied.json"
+_FOUND, _COPIED, _ASIDE = "database.json", "database-copied.json", "database-aside.json"
 #: PostgreSQL's own words for what it cannot work with.
 _SAYS = re.compile(r"\b(?:FATAL|PANIC):\s+(.*)")
 _ERROR = re.compile(r"\b(?:ERROR|FATAL|PANIC):")
@@ -105,31 +105,31 @@ class Database:
             Failed: that cannot be told; nothing is decided.
         """
         volumes, one = self.ground.volumes(), self.volume()
-        made = volumes.made(one.name)
-        if made is None or volumes.empty(one.name):
-            self._note(GONE, f"the volume {one.name} is {'not there' if made is None else 'empty'}", made)
+        there = volumes.there(one.name)
+        if not there or volumes.empty(one.name):
+            self._note(GONE, f"the volume {one.name} is {'empty' if there else 'not there'}")
             return
-        self._copied(made)
+        self._copied()
         state, why = (ASKED, "--everything was said") if self.ground.facts["everything"] else self._judged()
-        self._note(state, why, made)
+        self._note(state, why)
         if state == SOUND:
             volumes.remove(self.ground.kept_volume(one.key))
 
-    def _note(self, state: str, why: str, made: str | None) -> None:
-        self.ground.note(_FOUND, {"state": state, "why": why, "made": made})
+    def _note(self, state: str, why: str) -> None:
+        self.ground.note(_FOUND, {"state": state, "why": why})
 
-    def _copied(self, made: str) -> None:
+    def _copied(self) -> None:
         """A copy from before anything was started on it; made once, so that it stays the one from before."""
         volumes, one = self.ground.volumes(), self.volume()
         kept = self.ground.kept_volume(one.key)
-        if self.ground.noted(_COPIED) == {"made": made} and volumes.made(kept) is not None:
+        if self.ground.noted(_COPIED) is not None and volumes.there(kept):
             return
         progress.tell(f"{one.name} is copied to {kept}")
         volumes.set_aside(one.name, kept, self.ground.run)
         good, told = volumes.is_copy(one.name, kept)
         if not good:
             raise Failed(f"{one.name} could not be copied: {told}.", "nothing was changed in it; look at the disk")
-        self.ground.note(_COPIED, {"made": made})
+        self.ground.note(_COPIED, {"volume": kept})
 
     def _judged(self) -> tuple[str, str]:
         for last in (*[False] * (_TRIES - 1), True):
@@ -274,16 +274,16 @@ class Database:
         found, one = self.found, self.volume()
         if found["state"] == SOUND:
             return Reading(holds=True, seen="nothing to set aside: it is kept")
-        kept = self.ground.kept_volume(one.key)
-        told = "nothing was left" if found["state"] == GONE else f"kept in the volume {kept}"
-        if found["made"] is None or self.ground.volumes().made(one.name) != found["made"]:
-            return Reading(holds=True, seen=told)
-        return Reading(holds=False, seen=f"{one.name} is still in its place")
+        if found["state"] == GONE:
+            return Reading(holds=True, seen="nothing was left")
+        if self.ground.noted(_ASIDE) is None:
+            return Reading(holds=False, seen=f"{one.name} is still in its place")
+        return Reading(holds=True, seen=f"kept in the volume {self.ground.kept_volume(one.key)}")
 
     def set_aside(self) -> None:
         """Remove the volume; what was in it lies in a copy that was compared. Containers that had it go as well."""
         one, deployment = self.volume(), self.ground.deployment
-        if self.found["state"] != GONE and self.ground.volumes().made(self.ground.kept_volume(one.key)) is None:
+        if not self.ground.volumes().there(self.ground.kept_volume(one.key)):
             raise Failed(f"The copy of {one.name} is gone: nothing is removed.", "`rollback abort`, then begin again")
         using = set(deployment.engine.ask(commands.containers(f"volume={one.name}")).split())
         ours = {each.id for each in deployment.containers()}
@@ -291,7 +291,9 @@ class Database:
             raise Failed(f"{one.name} is used by a container of another project.", "stop that one first")
         if using:
             deployment.engine.ask(commands.remove(sorted(using)))
-        self.ground.volumes().remove(one.name)
+        if self.ground.volumes().there(one.name):
+            self.ground.volumes().remove(one.name)
+        self.ground.note(_ASIDE, {"volume": one.name})
 
     # restored
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from rollback import commands
 from rollback.plan import Reading
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def acknowledged(lines: Iterable[str], since: datetime) -> Acknowledged:
 
 @dataclass(frozen=True)
 class Missing:
-    """The answer, read from what was kept of the containers, from the engine, and from the uploaded files."""
+    """The answer, read from what was kept of the containers."""
 
     ground: Ground
     database: Database
@@ -62,9 +61,7 @@ class Missing:
             return Reading(holds=True, seen="nothing: the database of before was kept", figures={"writes_missing": 0})
         since = self.ground.archive.at
         log = self._log(since)
-        last = log.last if log is not None else ""
-        died = self._died(since)
-        until = max([one for one in (last, died) if one], default="")
+        until = log.last if log is not None else ""
         figures: dict[str, float] = {"seconds_missing": self._seconds(since, until)}
         if log is None:
             told = "how many writes that are is not known: the edge's log is gone"
@@ -99,11 +96,3 @@ class Missing:
                 one = acknowledged(lines, since)
             whole = Acknowledged(whole.count + one.count, max(whole.last, one.last), whole.kinds + one.kinds)
         return whole
-
-    def _died(self, since: datetime) -> str:
-        """When the last container of before died, as far as the engine remembers; empty where it does not."""
-        begin, end = (str(int(one.timestamp())) for one in (since, datetime.fromisoformat(self.ground.facts["since"])))
-        argv = commands.deaths(self.ground.deployment.project, begin, end)
-        done = self.ground.deployment.engine.run(argv, seconds=20)
-        times = [int(one) for one in done.out.split() if one.isdigit()] if done.code == 0 else []
-        return datetime.fromtimestamp(max(times), UTC).isoformat(timespec="seconds")[:_STAMP] if times else ""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rollback import commands
+from rollback.database import server
 from rollback.outcome import Failed
 from rollback.plan import Reading
 
@@ -60,6 +61,13 @@ class Visitor:
             if why:
                 return Reading(holds=False, seen=f"{one.name}: {why}")
         return Reading(holds=True, seen=", ".join(one.name for one in steps))
+
+    def tidy(self) -> None:
+        """Take the account away again, whatever became of the check."""
+        statement = self.deployment.settings.recovery.tidy
+        if statement:
+            with server.session_of(self.deployment) as session:
+                session.execute(statement.encode(), {"email": self.known["email"]})
 
     def _trouble(self, one: UserTable) -> str:
         status, text = self._asked(one)
