@@ -16,6 +16,7 @@ from rollback.archive import container
 from rollback.archive.container import FORMAT, MANIFEST, MARK, Reader, Writer
 from rollback.archive.manifest import Archive, Image, parse, parse_records
 from rollback.archive.verify import saved
+from rollback.database.backup.manifest import File
 from rollback.database.backup.signing import Untrue
 
 if TYPE_CHECKING:
@@ -134,8 +135,8 @@ def test_what_comes_out_is_compared(tmp_path: Path) -> None:
     other = Reader(tmp_path / "a.tar", [pyrage.x25519.Identity.generate()], ID)
     with pytest.raises(Untrue, match="cannot be opened"):
         other.pour("images.tar", made.members["images.tar"], io.BytesIO(), sealed=True)
+    reader = Reader(tmp_path / "a.tar", [KEY], ID)
     with pytest.raises(Untrue, match="does not hold what was put into it"):
-        reader = Reader(tmp_path / "a.tar", [KEY], ID)
         reader.pour("images.tar", made.members["files/000000"], io.BytesIO(), sealed=True)
 
 
@@ -233,7 +234,7 @@ def archive(**more: Any) -> dict[str, Any]:
         format=1, id=ID, at=datetime(2024, 1, 19, 14, 20, tzinfo=UTC), project="spheroseg", backup=ID,
         backup_manifest=H, releases=["v4.0.0"], works_with=["012"], head="012",
         images=[Image(service="db", id=f"sha256:{H}", names=["db:15"])], volumes=[], sealed=False, by="1", seconds=1.0,
-        members={"images.tar": {"size": 1, "sha256": H, "content_size": 1, "content_sha256": H}},
+        members={"images.tar": File(size=1, sha256=H, content_size=1, content_sha256=H)},
     )  # fmt: skip
     return {**one.model_dump(mode="json"), **more}
 
