@@ -39,6 +39,7 @@ SECTION = "Emergency Procedures / Complete System Failure"
 OBJECTIVE = 1800
 FACTS = {"section": SECTION, "procedure": "recover", "severity": "critical", "objective": OBJECTIVE}
 RESIDUE = (
+    Allowed("id *", "every container was made anew", expected=False),
     Allowed("rows *", "users went on working, or what they wrote last is gone", expected=False),
     Allowed("volume *_kept-*", "the damaged data directory is evidence", expected=False),
     Allowed("image rollback/*", "what was left is kept for the post-mortem", expected=False),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["full", "recover"]
 
 _EVERY_SECONDS = 1.0
+#: Users come first: what reads and hashes gigabytes beside them takes the time that they leave.
+_POLITE = 10
 
 
 class _Shown:
@@ -60,6 +63,7 @@ def full(
     Exit 0: proven. Exit 50: it is there and not proven, because it is sealed and no private key is named here.
     """
     deployment, speaker = Deployment.load(directory), Speaker(as_json)
+    os.nice(_POLITE)
 
     def told(rung: Rung) -> None:
         speaker.say(f"{rung.seconds:8.2f} s  {rung.name:9} {rung.seen}")
