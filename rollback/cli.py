@@ -37,6 +37,7 @@ LATER = {
     "environment": "rollback.commandline.configuration:environment",
     "monitoring": "rollback.commandline.configuration:monitoring",
     "nginx": "rollback.commandline.configuration:nginx",
+    "recover": "rollback.commandline.recovery:recover",
     "schema": "rollback.commandline.schema:schema",
     "preflight": "rollback.commandline.preflight:preflight",
     "switch": "rollback.commandline.switch:switch",

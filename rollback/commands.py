@@ -61,10 +61,14 @@ class Compose:
         wait = [] if wait_seconds is None else ["--wait", "--wait-timeout", str(wait_seconds)]
         return [*self._base(), "up", "-d", "--no-deps", "--no-build", "--pull", "never", *wait, *services]
 
-    def create(self, services: Sequence[str], *, stop_seconds: int) -> Argv:
+    def recreate(self, services: Sequence[str], *, stop_seconds: int) -> Argv:
         """Make the containers of these services anew from their images, and start none of them."""
         anew = ["up", "--no-start", "--force-recreate", "--timeout", str(stop_seconds)]
         return [*self._base(), *anew, "--no-deps", "--no-build", "--pull", "never", *services]
+
+    def create(self, services: Sequence[str]) -> Argv:
+        """Containers of these services that are not started, with the networks and volumes that they need."""
+        return [*self._base(), "up", "--no-start", "--no-deps", "--no-build", "--pull", "never", *services]
 
     def run_beside(self, service: str, *, name: str, labels: Mapping[str, str], aliases: bool) -> Argv:
         """A one-off container of a service: same configuration, own name, no published port.
@@ -124,6 +128,50 @@ def execute(container: str, command: Sequence[str], *, stdin: bool = False) -> A
 def copy_out(container: str, path: str) -> Argv:
     """What lies in a folder of a container, as a tar on standard output; nothing is run in it."""
     return ["docker", "cp", f"{container}:{path.rstrip('/')}/.", "-"]
+
+
+def copy_in(container: str, path: str) -> Argv:
+    """A tar from standard input into a folder of a container; nothing is run in it."""
+    return ["docker", "cp", "-", f"{container}:{path}"]
+
+
+def porter(  # noqa: PLR0913 -- the words of one long command
+    image: str, *, name: str, label: str, volume: str, inside: str, readonly: bool, hidden: Sequence[str]
+) -> Argv:
+    """A container that is never started: a way to a volume."""
+    argv = ["docker", "create", "--name", name, "--label", label, "--network", "none"]
+    argv += ["--mount", f"type=volume,source={volume},destination={inside}{',readonly' if readonly else ''}"]
+    for one in hidden:
+        argv += ["--mount", f"type=tmpfs,destination={one}"]
+    return [*argv, image, "true"]
+
+
+def make_volume(name: str, labels: Mapping[str, str]) -> Argv:
+    """A new volume."""
+    argv = ["docker", "volume", "create"]
+    for key, value in labels.items():
+        argv += ["--label", f"{key}={value}"]
+    return [*argv, name]
+
+
+def remove_volume(name: str) -> Argv:
+    """Remove one volume, by its name; refused by the engine while a container has it."""
+    return ["docker", "volume", "rm", name]
+
+
+def save_images(names: Sequence[str]) -> Argv:
+    """Images with their names, as a tar on standard output; layers that they share are in it once."""
+    return ["docker", "image", "save", *names]
+
+
+def load_images() -> Argv:
+    """Images from a tar on standard input."""
+    return ["docker", "image", "load", "--quiet"]
+
+
+def start(names: Sequence[str]) -> Argv:
+    """Start containers that are there."""
+    return ["docker", "start", *names]
 
 
 def logs(container: str, *, tail: int | None = None, since: str | None = None) -> Argv:
@@ -272,11 +320,6 @@ def compose_version() -> Argv:
 def git(root: Path, *words: str) -> Argv:
     """Git on the deployment's checkout."""
     return ["git", "-C", str(root), *words]
-
-
-def start(names: Sequence[str]) -> Argv:
-    """Start containers that are there."""
-    return ["docker", "start", *names]
 
 
 def changed_files(container: str) -> Argv:

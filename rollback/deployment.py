@@ -125,11 +125,15 @@ class Deployment:
 
     Everything it touches is found by the deployment's own project label, so other projects on the same engine
     are out of reach.
+
+    Attributes:
+        known: the project's name where it is known from elsewhere: the Compose files themselves may be gone.
     """
 
     root: Path
     settings: settings.Settings
     engine: Engine
+    known: str = ""
     _edge: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -158,6 +162,8 @@ class Deployment:
     @cached_property
     def project(self) -> str:
         """The Compose project name that the labels carry; from those alone where Compose cannot read the files."""
+        if self.known:
+            return self.known
         try:
             return str(self.config(self.compose)["name"])
         except Refused:

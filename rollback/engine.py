@@ -6,20 +6,22 @@ import json
 import os
 import shlex
 import subprocess
+import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 from rollback import commands, lock, look
 from rollback.outcome import Failed
 from rollback.questions import asks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from rollback.commands import Argv
@@ -36,6 +38,7 @@ _PROXIES = ("http_proxy", "https_proxy", "no_proxy")
 
 POLL_SECONDS = 0.05
 _SIDE_BY_SIDE = 4
+_DAY = 24 * 3600.0
 
 
 class CommandFailed(Failed):
@@ -175,10 +178,84 @@ class Engine:
         for one in waiting:
             one.result()
 
+    @contextmanager
+    def outflow(self, argv: Argv, *, whole: bool = True, seconds: float = _DAY) -> Iterator[IO[bytes]]:
+        """The output of a command as a stream that is read in the block; nothing of it is held.
+
+        Args:
+            argv: the command.
+            whole: its end counts; False: the block may stop reading.
+            seconds: after which it is killed.
+
+        Raises:
+            CommandFailed: it did not end well, or not in time.
+        """
+        with self._flowing(argv, seconds, whole=whole, stdout=subprocess.PIPE) as process:
+            yield _there(process.stdout)
+
+    @contextmanager
+    def inflow(self, argv: Argv, *, seconds: float = _DAY) -> Iterator[IO[bytes]]:
+        """The input of a command as a stream that is written in the block.
+
+        Raises:
+            CommandFailed: it did not end well, or not in time.
+        """
+        flowing = self._flowing(argv, seconds, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        with look.change(), flowing as process:
+            yield _there(process.stdin)
+
+    @contextmanager
+    def _flowing(
+        self, argv: Argv, seconds: float, *, whole: bool = True, **streams: Any
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """A block that fails ends the command; a pipe that breaks is told by what the command says of its end."""
+        seen, open_too = environment(os.environ), lock.handles()
+        with tempfile.TemporaryFile() as errors:
+            process = subprocess.Popen(
+                argv,
+                cwd=self.root,
+                env=seen,
+                pass_fds=open_too,
+                stderr=errors,
+                **{"stdin": subprocess.DEVNULL, **streams},
+            )
+            late = threading.Timer(seconds, process.kill)
+            late.start()
+            try:
+                with suppress(BrokenPipeError):
+                    yield process
+                    if process.stdin is not None:
+                        process.stdin.close()
+                code = process.wait() if whole else 0
+            finally:
+                late.cancel()
+                _put_away(process)
+            errors.seek(0)
+            if code != 0:
+                said = _tail(errors.read().decode(errors="replace"))
+                raise CommandFailed(f"`{shlex.join(argv)}` ended with exit code {code}: {said}")
+
     def feed(self, argv: Argv, source: Path, *, seconds: float = 3600) -> Result:
         """Run a command with a file as its standard input."""
         with source.open("rb") as file:
             return _result(self._ended(argv, seconds, {}, stdin=file))
+
+
+def _there(stream: IO[bytes] | None) -> IO[bytes]:
+    if stream is None:
+        raise ValueError("a process without the pipe that was asked for")
+    return stream
+
+
+def _put_away(process: subprocess.Popen[bytes]) -> None:
+    """Neither the process nor its pipes outlive the block."""
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            with suppress(OSError):
+                stream.close()
+    if process.poll() is None:
+        process.kill()
+    process.wait()
 
 
 def _result(done: _Done) -> Result:

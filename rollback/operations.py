@@ -64,6 +64,7 @@ PROCEDURES: dict[str, Procedure] = {
     "migration forward": _Made("migration", "plan_forward"),
     "monitoring": _Made("monitoring"),
     "preflight": _Made("preflight"),
+    "recover": _Made("recovery"),
     "rows": _Made("rows"),
     "rows undo": _Made("rows_undone"),
     "schema": _Made("schema"),

@@ -37,6 +37,7 @@ class Step:
         gate: a failure of this step means that the target was refused; nothing has changed once it is undone.
         moves_users: from this step on users are served by the target, so a failure after it is not taken
             back by itself: the plan stops and the operator chooses between resume and abort.
+        final: there is no way back behind it: a failure from this step on leaves the run open, as if users were moved.
         advisory: the procedure is whole without it; a failure is told, journalled, and holds nothing up.
     """
 
@@ -48,6 +49,7 @@ class Step:
     gate: bool = False
     moves_users: bool = False
     advisory: bool = False
+    final: bool = False
 
 
 @dataclass(frozen=True)

@@ -180,7 +180,7 @@ class Runner:
         return [step for step in plan.steps if step.name in names]
 
     def _users_moved(self, plan: Plan) -> bool:
-        return any(step.moves_users for step in self.begun(plan))
+        return any(step.moves_users or step.final for step in self.begun(plan))
 
     def _back(self, plan: Plan) -> None:
         for step in reversed(self.begun(plan)):

@@ -115,6 +115,47 @@ class BackupTable(_Table):
     uploads: UploadsTable = UploadsTable()
 
 
+class UserTable(_Table):
+    """[[recovery.users]]: one thing that a user does, asked through the edge after everything was rebuilt, in order.
+
+    In `path` and in the values of `json` and `headers`, {email}, {password} and {name} are those of an account for
+    this one check, and what `keep` has kept of an earlier answer goes by its name there.
+
+    Attributes:
+        name: what it shows, e.g. "sign in".
+        status: that the answer has to have.
+        keep: name -> key of the JSON answer.
+        says: key of the JSON answer -> the text that it has to have.
+    """
+
+    name: str
+    method: str = "GET"
+    path: str = Field(pattern=r"^/")
+    headers: dict[str, str] = {}
+    body: dict[str, str] = {}
+    status: int = Field(default=200, ge=100, le=599)
+    keep: dict[str, str] = {}
+    says: dict[str, str] = {}
+
+
+class RecoveryTable(_Table):
+    """[recovery]: how a deployment is rebuilt from a full backup.
+
+    Attributes:
+        folder: where full backups lie; best on another disk, or another host.
+        first: services that come up first, in this order, each when the one before is ready.
+        monitoring: volumes of the monitoring stack, by their names on the engine.
+        users: what users have to be able to do afterwards.
+        tidy: statement that takes the account of this check away again; %(email)s is its address.
+    """
+
+    folder: str = ".rollback/full"
+    first: list[str] = []
+    monitoring: list[str] = []
+    users: list[UserTable] = []
+    tidy: str = ""
+
+
 class MigrationsTable(_Table):
     """[migrations]: where the checkout keeps them.
 
@@ -361,6 +402,7 @@ class Settings(_Table):
     containment: ContainmentTable = ContainmentTable()
     watch: WatchTable = WatchTable()
     verify: VerifyTable = VerifyTable()
+    recovery: RecoveryTable = RecoveryTable()
 
 
 def load(root: Path) -> Settings:

@@ -52,6 +52,29 @@ TABLE = {
         COMPOSE.run_beside("ml", name="n", labels={}, aliases=True),
         [*BASE, *words("run -d --no-deps --pull never --name n --use-aliases ml")],
     ),
+    "created": (
+        COMPOSE.create(["redis"]),
+        [*BASE, *words("up --no-start --no-deps --no-build --pull never redis")],
+    ),
+    "copy in": (commands.copy_in("c1", "/data/uploads"), words("docker cp - c1:/data/uploads")),
+    "porter": (
+        commands.porter("i1", name="n", label="l=1", volume="v", inside="/volume", readonly=True, hidden=["/data"]),
+        words("docker create --name n --label l=1 --network none --mount")
+        + words("type=volume,source=v,destination=/volume,readonly --mount type=tmpfs,destination=/data i1 true"),
+    ),
+    "porter that writes": (
+        commands.porter("i1", name="n", label="l=1", volume="v", inside="/volume", readonly=False, hidden=[]),
+        words("docker create --name n --label l=1 --network none --mount")
+        + words("type=volume,source=v,destination=/volume i1 true"),
+    ),
+    "make volume": (
+        commands.make_volume("p_kept", {"rollback.kept": "r1", "a": "b c"}),
+        [*words("docker volume create --label rollback.kept=r1 --label"), "a=b c", "p_kept"],
+    ),
+    "remove volume": (commands.remove_volume("p_data"), words("docker volume rm p_data")),
+    "save images": (commands.save_images(["a:1", "b:2"]), words("docker image save a:1 b:2")),
+    "load images": (commands.load_images(), words("docker image load --quiet")),
+    "start": (commands.start(["a", "b"]), words("docker start a b")),
     "containers": (
         commands.containers("label=a=b", "status=running"),
         words("docker ps --all --no-trunc --quiet --filter label=a=b --filter status=running"),
@@ -132,7 +155,7 @@ TABLE = {
         ],
     ),
     "anew": (
-        COMPOSE.create(["db", "ml"], stop_seconds=5),
+        COMPOSE.recreate(["db", "ml"], stop_seconds=5),
         [*BASE, *words("up --no-start --force-recreate --timeout 5 --no-deps --no-build --pull never db ml")],
     ),
     "started": (commands.start(["a", "b"]), words("docker start a b")),

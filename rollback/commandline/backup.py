@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rollback.commandline.options import HERE, AsJson, Directory
+from rollback.commandline.recovery import full
 from rollback.console import Speaker
 from rollback.database.backup.desk import Desk
 from rollback.database.backup.retention import Verdict
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="Backups that are proven: taken in one snapshot, restored and compared.")
+app.command()(full)
 
 Name = Annotated[str, typer.Argument(metavar="BACKUP", help="An id from `rollback backup list`, or `latest`.")]
 

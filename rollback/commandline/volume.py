@@ -12,7 +12,7 @@ from rollback.commandline.options import HERE, AsJson, Directory, PlanOnly, Yes
 from rollback.console import Speaker
 from rollback.deployment import Deployment
 from rollback.operations import Operations
-from rollback.parts import volumes
+from rollback.parts import strays
 
 __all__ = ["app"]
 
@@ -23,7 +23,7 @@ app = typer.Typer(no_args_is_help=True, help="Volumes that a Compose file has le
 def list_(*, as_json: AsJson = False, directory: Directory = HERE) -> None:
     """Every volume of the deployment and of its monitoring stack: who mounts it, whose files name it."""
     deployment, speaker = Deployment.load(directory), Speaker(as_json)
-    found = volumes.listed(deployment)
+    found = strays.listed(deployment)
     speaker.table(("volume", "needed"), [(one.name, one.told) for one in found])
     speaker.document(volumes=[{**asdict(one), "stray": one.stray} for one in found])
 
@@ -41,15 +41,15 @@ def drop(
     deployment, speaker = Deployment.load(directory), Speaker(as_json, yes)
     operations, told = Operations(deployment, speaker), f"delete {', '.join(names)} with all that is in it"
     if plan:
-        volumes.check(deployment, names)
+        strays.check(deployment, names)
         speaker.say(f"would {told}")
         speaker.document(would=told)
         return
     with lock.held(operations.lock_file, f"volume drop {' '.join(names)}"):
         operations.no_open_run()
-        volumes.check(deployment, names)
+        strays.check(deployment, names)
         speaker.confirm(lambda: speaker.say(told))
-        volumes.drop(deployment, names)
+        strays.drop(deployment, names)
         operations.journal.append("-", "volume", did="dropped", names=names, summary=f"dropped {', '.join(names)}")
     speaker.say(f"{', '.join(names)} deleted")
     speaker.document(dropped=names)

@@ -1,123 +1,141 @@
-"""Volumes of the deployment: which are in use, which a release needs, and which nothing names any more.
+"""Volumes as parts: streamed out and in through a container that is never started, copied, set aside.
 
-No procedure deletes one. What a bad Compose file added stays until somebody drops it by name.
+`docker cp` keeps owners and permission bits, needs no program of the image, and reads volumes of what does not run.
 """
 
 from __future__ import annotations
 
 import json
+import tarfile
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from rollback import commands
-from rollback.outcome import Refused
-from rollback.parts.monitoring import Monitoring
-from rollback.parts.standin import release_compose
-from rollback.release import Shelf
+from rollback.database import disposable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rollback.deployment import Deployment
+    from rollback.engine import Engine
 
-__all__ = ["Volume", "drop", "listed"]
+__all__ = ["KEPT", "Mounted", "Volumes", "mounted"]
 
+#: Label of what was set aside, with the run that did it.
+KEPT = "rollback.kept"
 _PROJECT = "com.docker.compose.project"
+_INSIDE = "/volume"
 
 
 @dataclass(frozen=True)
-class Volume:
-    """One volume that bears the deployment's label.
+class Mounted:
+    """A volume of the Compose files: key, name on the engine, and the first service that writes it, with the place."""
+
+    key: str
+    name: str
+    service: str
+    target: str
+
+
+def mounted(model: dict[str, Any]) -> list[Mounted]:
+    """Every named volume that a service of the model mounts, once."""
+    names = {key: str((one or {}).get("name") or key) for key, one in (model.get("volumes") or {}).items()}
+    found: dict[str, Mounted] = {}
+    uses = [
+        (bool(one.get("read_only")), service, one)
+        for service, table in model["services"].items()
+        for one in table.get("volumes") or []
+        if one.get("type") == "volume" and one.get("source") in names
+    ]
+    for _, service, one in sorted(uses, key=lambda use: use[0]):
+        key = str(one["source"])
+        found.setdefault(key, Mounted(key, names[key], service, str(one["target"])))
+    return [found[key] for key in sorted(found)]
+
+
+@dataclass(frozen=True)
+class Volumes:
+    """Volumes of one deployment.
 
     Attributes:
-        users: containers that mount it, running or not.
-        named_by: the files of now, and releases, whose Compose files name it.
+        image: of the containers through which they are reached; any that is here.
     """
 
-    name: str
-    users: tuple[str, ...]
-    named_by: tuple[str, ...]
+    deployment: Deployment
+    image: str
 
     @property
-    def stray(self) -> bool:
-        """Nothing mounts it and nothing names it."""
-        return not self.users and not self.named_by
+    def _engine(self) -> Engine:
+        return self.deployment.engine
 
-    @property
-    def told(self) -> str:
-        """What holds it, for people."""
-        told = [f"mounted by {', '.join(self.users)}"] if self.users else []
-        told += [f"named by {', '.join(self.named_by)}"] if self.named_by else []
-        return "; ".join(told) or "nothing mounts it and nothing names it"
+    def there(self, name: str) -> bool:
+        """Whether there is one; which one cannot be told: the engine's CreatedAt moves when a file is written."""
+        return bool(json.loads(self._engine.run(commands.inspect("volume", [name])).out or "[]"))
 
+    @contextmanager
+    def _porter(self, name: str, *, readonly: bool) -> Iterator[str]:
+        hidden, own = disposable.volumes(self._engine, self.image), disposable.name("porter")
+        argv = commands.porter(
+            self.image,
+            name=own,
+            label=disposable.label(),
+            volume=name,
+            inside=_INSIDE,
+            readonly=readonly,
+            hidden=hidden,
+        )
+        with disposable.started(self._engine, own, argv) as container:
+            yield container
 
-def listed(deployment: Deployment) -> list[Volume]:
-    """The volumes of the deployment and of its monitoring stack, by name.
+    @contextmanager
+    def out(self, name: str, *, whole: bool = True) -> Iterator[IO[bytes]]:
+        """What is in a volume, as a tar."""
+        with (
+            self._porter(name, readonly=True) as container,
+            self._engine.outflow(commands.copy_out(container, _INSIDE), whole=whole) as stream,
+        ):
+            yield stream
 
-    Raises:
-        Refused: Compose cannot read the files of now, or those of a release: what they name is not known.
-    """
-    known = list(_named(deployment))
-    return [
-        Volume(name, _users(deployment, name), tuple(dict.fromkeys(whose for whose, some in known if name in some)))
-        for name in _there(deployment)
-    ]
+    @contextmanager
+    def into(self, name: str) -> Iterator[IO[bytes]]:
+        """A tar, into a volume; what is there already stays unless it has the same name."""
+        with (
+            self._porter(name, readonly=False) as container,
+            self._engine.inflow(commands.copy_in(container, _INSIDE)) as stream,
+        ):
+            yield stream
 
+    def empty(self, name: str) -> bool:
+        """Whether nothing lies in a volume that is there."""
+        with self.out(name, whole=False) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
+            return all(one.name.strip("./") == "" for one in tar)
 
-def _there(deployment: Deployment) -> list[str]:
-    projects = [deployment.project]
-    if deployment.settings.monitoring.files:
-        projects.append(Monitoring.beside(deployment).project)
-    asked = [deployment.engine.ask(commands.volumes(f"label={_PROJECT}={one}")) for one in projects]
-    return sorted(name for some in asked for name in some.split())
+    def listed(self, name: str) -> dict[str, tuple[int, int]]:
+        """Every file in a volume with its size and time of change."""
+        with self.out(name) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
+            found = {one.name: (one.size, int(one.mtime)) for one in tar if one.isreg()}
+            while stream.read(1 << 20):
+                pass
+        return found
 
+    def set_aside(self, name: str, kept: str, run: str) -> None:
+        """Copy a volume, with owners and permission bits; what a kill has left of a copy is made anew."""
+        if self.there(kept):
+            self.remove(kept)
+        labels = {KEPT: run, _PROJECT: self.deployment.project}
+        self._engine.ask(commands.make_volume(kept, labels))
+        with self.out(name) as source, self.into(kept) as target:
+            while part := source.read(1 << 20):
+                target.write(part)
 
-def _users(deployment: Deployment, volume: str) -> tuple[str, ...]:
-    ids = deployment.engine.ask(commands.containers(f"volume={volume}")).split()
-    found = json.loads(deployment.engine.ask(commands.inspect("container", ids))) if ids else []
-    return tuple(sorted(str(one["Name"]).lstrip("/") for one in found))
+    def is_copy(self, name: str, kept: str) -> tuple[bool, str]:
+        """Whether both hold the same files, by name, size and time of change; neither may be in use."""
+        ours, theirs = self.listed(name), self.listed(kept)
+        wrong = sorted(one for one in ours.keys() | theirs.keys() if ours.get(one) != theirs.get(one))
+        told = f"{len(wrong)} of {len(ours)} files differ, the first: {wrong[0]}" if wrong else f"{len(ours)} files"
+        return not wrong, told
 
-
-def _named(deployment: Deployment) -> Iterator[tuple[str, set[str]]]:
-    """Whose files name which volumes, as Compose reads them."""
-    colours = [name for one in deployment.settings.switch.colours.values() for name in one.files]
-    yield "the files of now", _volumes(deployment, deployment.compose)
-    if colours:
-        yield "the other colour", _volumes(deployment, deployment.compose.with_files(colours))
-    if deployment.settings.monitoring.files:
-        monitoring = Monitoring.beside(deployment)
-        yield "the monitoring files of now", _volumes(monitoring, monitoring.compose)
-        for release in Shelf(deployment).all():
-            if release.files.get("monitoring"):
-                compose = monitoring.laid_out(release.store, monitoring.project)
-                yield release.version, _volumes(monitoring, compose)
-    for release in Shelf(deployment).all():
-        yield release.version, _volumes(deployment, release_compose(deployment, release))
-
-
-def _volumes(deployment: Deployment, compose: commands.Compose) -> set[str]:
-    return {str(one["name"]) for one in (deployment.config(compose).get("volumes") or {}).values()}
-
-
-def drop(deployment: Deployment, names: list[str]) -> None:
-    """Delete volumes that nothing mounts and nothing names, with what is in them.
-
-    Raises:
-        Refused: one of them is not the deployment's, or something mounts or names it; then none is deleted.
-    """
-    check(deployment, names)
-    deployment.engine.ask(commands.drop_volumes(names))
-
-
-def check(deployment: Deployment, names: list[str]) -> None:
-    """Say that all of them may be dropped.
-
-    Raises:
-        Refused: see `drop`.
-    """
-    there = {one.name: one for one in listed(deployment)}
-    for name in names:
-        if name not in there:
-            raise Refused(f"There is no volume {name} of this deployment.", "`rollback volume list`")
-        if not there[name].stray:
-            raise Refused(f"The volume {name} is needed: {there[name].told}.", "only what nothing needs can be dropped")
+    def remove(self, name: str) -> None:
+        """Remove a volume of this deployment; nobody may use it."""
+        self._engine.ask(commands.remove_volume(name))

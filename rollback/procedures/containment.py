@@ -298,7 +298,7 @@ class _Procedure:
         engine, services = self.deployment.engine, sorted(self.facts["before"])
         seconds = self.deployment.settings.timing.healthy * 2
         if not self._only_ill():
-            engine.ask(self.deployment.compose.create(services, stop_seconds=GRACE_SECONDS))
+            engine.ask(self.deployment.compose.recreate(services, stop_seconds=GRACE_SECONDS))
         if Standing.read(self.deployment) is not None:
             self._isolation.admit()
         engine.ask(commands.start([one.id for one in self.deployment.containers() if one.service in services]))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rollback.database.server import Server
 
-__all__ = ["amcheck", "restore"]
+__all__ = ["RESTORE", "amcheck", "restore"]
 
 #: The scratch server has its own superuser, no other disks, and a psql that may not know newer commands.
 _NOT_HERE = re.compile(
@@ -25,7 +25,7 @@ _NOT_HERE = re.compile(
     rb"|(?:GRANT|REVOKE) [^;]* ON TABLESPACE [^;]*;|\\(?:un)?restrict .*)$\n?" % USER.encode(),
     re.MULTILINE,
 )
-_RESTORE = ["pg_restore", "-Fd", "-j2", "--exit-on-error", "--no-tablespaces", "--create", "--clean", "--if-exists"]
+RESTORE = ["pg_restore", "-Fd", "-j2", "--exit-on-error", "--no-tablespaces", "--create", "--clean", "--if-exists"]
 
 
 def restore(server: Server, folder: Path) -> None:
@@ -44,7 +44,7 @@ def restore(server: Server, folder: Path) -> None:
         except psycopg.Error as error:
             # the statement may hold a password hash: only PostgreSQL's own first line is told
             raise CommandFailed(f"the roles cannot be restored: {error.diag.message_primary}") from None
-    _ask(server, [*_RESTORE, "-d", "template1", "/exchange/dump"], folder)
+    _ask(server, [*RESTORE, "-d", "template1", "/exchange/dump"], folder)
 
 
 def amcheck(server: Server, database: str) -> None:

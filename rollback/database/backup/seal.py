@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyrage
 
@@ -21,7 +21,19 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["SUFFIX", "Identity", "Recipient", "identities", "open_file", "recipients", "seal_file"]
+__all__ = [
+    "SUFFIX",
+    "Identity",
+    "Readable",
+    "Recipient",
+    "Writable",
+    "identities",
+    "open_file",
+    "open_stream",
+    "recipients",
+    "seal_file",
+    "seal_stream",
+]
 
 SUFFIX = ".age"
 _MAGIC = b"rollback backup 1\n"
@@ -71,7 +83,7 @@ class _Headed:
     """The header, then the file."""
 
     header: bytes
-    file: IO[bytes]
+    file: Readable
 
     def read(self, size: int = -1) -> bytes:
         if self.header:
@@ -84,7 +96,7 @@ class _Headed:
 class _Beheaded:
     """Takes the header off and holds it back for comparison; hashes the rest on its way out."""
 
-    file: IO[bytes]
+    file: Writable
     header: bytes = b""
     whole: bool = False
     hash: Any = field(default_factory=hashlib.sha256)
@@ -112,10 +124,32 @@ class _Beheaded:
         self.file.flush()
 
 
+class Readable(Protocol):
+    """What a stream of bytes comes from."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """So many bytes at most."""
+
+
+class Writable(Protocol):
+    """Where a stream of bytes goes."""
+
+    def write(self, data: bytes, /) -> int:
+        """All of them."""
+
+    def flush(self) -> None:
+        """On their way."""
+
+
 def seal_file(source: Path, target: Path, *, backup: str, name: str, to: Sequence[Recipient]) -> None:
     """Encrypt a file; bound to the backup and the name under which it will be asked for."""
     with source.open("rb") as plain, target.open("xb") as sealed:
-        pyrage.encrypt_io(_Headed(_header(backup, name), plain), sealed, list(to))
+        seal_stream(plain, sealed, backup=backup, name=name, to=to)
+
+
+def seal_stream(source: Readable, target: Writable, *, backup: str, name: str, to: Sequence[Recipient]) -> None:
+    """The same for what comes and goes as a stream."""
+    pyrage.encrypt_io(_Headed(_header(backup, name), source), target, list(to))
 
 
 def open_file(source: Path, target: Path, *, backup: str, name: str, by: Sequence[Identity]) -> tuple[str, int]:
@@ -125,11 +159,18 @@ def open_file(source: Path, target: Path, *, backup: str, name: str, by: Sequenc
         Untrue: none of the identities opens it, it was changed or cut, or it is another file or another backup's.
     """
     with source.open("rb") as sealed, target.open("xb") as plain:
-        out = _Beheaded(plain)
-        try:
-            pyrage.decrypt_io(sealed, out, list(by))
-        except (pyrage.DecryptError, OSError) as error:
-            raise Untrue(f"it cannot be opened: {error}") from None
+        return open_stream(sealed, plain, backup=backup, name=name, by=by)
+
+
+def open_stream(
+    source: Readable, target: Writable, *, backup: str, name: str, by: Sequence[Identity]
+) -> tuple[str, int]:
+    """The same for what comes and goes as a stream; what has gone out before an error is to be thrown away."""
+    out = _Beheaded(target)
+    try:
+        pyrage.decrypt_io(source, out, list(by))
+    except (pyrage.DecryptError, OSError) as error:
+        raise Untrue(f"it cannot be opened: {error}") from None
     if out.header != _header(backup, name):
         raise Untrue(f"inside it is {_told(out.header)}")
     return out.hash.hexdigest(), out.size

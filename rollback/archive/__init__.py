@@ -1,0 +1,1 @@
+"""Full backups: one file with all that a deployment needs to start from nothing."""

@@ -1,0 +1,105 @@
+"""A backup restored into the deployment's own server, where nothing is left that it could replace.
+
+For a new cluster alone, before any application is at work with it: roles, grants and settings come from the backup too.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import psycopg
+from psycopg import sql
+
+from rollback.database.backup import state
+from rollback.database.backup.restore import RESTORE
+from rollback.database.backup.take import GLOBALS
+from rollback.engine import CommandFailed
+from rollback.outcome import Failed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from rollback.database.backup.manifest import Manifest
+    from rollback.database.server import Server
+
+__all__ = ["Anew"]
+
+_DAY = 24 * 3600
+_CREATED = re.compile(rb'^CREATE ROLE (?:"((?:[^"]|"")+)"|([a-z_][a-z0-9_$]*));$\n?', re.MULTILINE)
+_NOT_HERE = re.compile(rb"^\\(?:un)?restrict .*$\n?", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Anew:
+    """One database in one new server."""
+
+    server: Server
+    name: str
+
+    def restored(self, backup: str) -> tuple[bool, str]:
+        """Whether it is there, whole and proven: its comment is written last."""
+        question = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s"
+        with self.server.connect("postgres") as admin:
+            found = admin.execute(question, (self.name,)).fetchone()
+        told = str(found[0] or "") if found else ""
+        return told.startswith(f"restored from {backup}: "), told or f"{self.name} is not there, or not whole"
+
+    def so_far(self) -> Callable[[], str]:
+        """Says, whenever it is asked, how large the database is by now."""
+        began = time.monotonic()
+
+        def look() -> str:
+            question = "SELECT coalesce(sum(pg_database_size(oid)), 0) FROM pg_database WHERE datname = %s"
+            with self.server.connect("postgres") as admin:
+                row = admin.execute(question, (self.name,)).fetchone()
+            return f"{int(str(row[0] if row else 0)) / 1e6:.0f} MB restored, {time.monotonic() - began:.0f} s"
+
+        return look
+
+    def restore(self, manifest: Manifest, folder: Path) -> None:
+        """Restore roles and the database, prove it equal to its manifest, and say so in its comment.
+
+        Raises:
+            CommandFailed: PostgreSQL refused something, with its message.
+            Failed: what was restored is not what the manifest says.
+        """
+        self._roles((folder / GLOBALS).read_bytes())
+        done = self.server.run([*RESTORE, "-d", "template1", "/exchange/dump"], folder=folder, seconds=_DAY)
+        if done.code != 0:
+            raise CommandFailed(f"pg_restore ended with {done.code}: {done.err.strip()}", "look at the message")
+        told = self._proof(manifest)
+        with self.server.connect("postgres", autocommit=True) as admin:
+            text = sql.Literal(f"restored from {manifest.id}: {told}")
+            admin.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(self.name), text))
+
+    def _roles(self, raw: bytes) -> None:
+        """Those that are there already, the superuser above all, are altered and not made."""
+        with self.server.connect("postgres") as admin:
+            there = {str(row[0]) for row in admin.execute("SELECT rolname::text FROM pg_roles")}
+            script = _CREATED.sub(lambda one: b"" if _role(one) in there else one[0], _NOT_HERE.sub(b"", raw))
+            try:
+                admin.execute(script)
+            except psycopg.Error as error:
+                # the statement may hold a password hash: only PostgreSQL's own first line is told
+                raise CommandFailed(f"the roles cannot be restored: {error.diag.message_primary}") from None
+
+    def _proof(self, manifest: Manifest) -> str:
+        with self.server.connect(self.name) as session:
+            found = state.read(self.server, session, self.name, manifest.history)
+        wrong = state.differences(manifest.state, found, without_role="")
+        if wrong:
+            raise Failed(
+                f"What was restored is not what {manifest.id} says: {'; '.join(wrong[:5])}.", "use another archive"
+            )
+        with self.server.connect(self.name, autocommit=True) as session:
+            session.execute("ANALYZE")
+        rows = sum(one.count for one in found.tables.values())
+        return f"{len(found.tables)} tables, {rows} rows, schema, grants and roles as in the manifest"
+
+
+def _role(found: re.Match[bytes]) -> str:
+    return (found[1].replace(b'""', b'"') if found[1] else found[2]).decode(errors="replace")

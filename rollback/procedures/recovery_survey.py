@@ -1,0 +1,128 @@
+"""What a recovery finds before it begins: the archive that it may believe, and what is left of the deployment."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from rollback import progress
+from rollback.archive.shelf import FullShelf
+from rollback.database.backup.desk import Desk
+from rollback.documents.verification import verify
+from rollback.outcome import NothingToDo, Refused, Stop
+from rollback.parts.volumes import Volumes
+from rollback.recovery.ground import KEPT, known_as
+from rollback.recovery.services import order
+
+if TYPE_CHECKING:
+    from rollback.archive.manifest import Archive
+    from rollback.deployment import Deployment
+
+__all__ = ["survey"]
+
+
+def survey(
+    deployment: Deployment,
+    name: str | None,
+    run: str,
+    *,
+    everything: bool = False,
+    monitoring: bool = False,
+) -> dict[str, Any]:
+    """Read the world and pass every gate; nothing is changed.
+
+    Args:
+        deployment: what is left of it.
+        name: file or id of an archive; None: the newest that is proven.
+        run: id of the run.
+        everything: what is sound goes back to the archive as well.
+        monitoring: the volumes of the monitoring stack come back, where they are gone.
+
+    Raises:
+        Refused: no archive can be believed, or it is another project's.
+        NothingToDo: everything runs and is healthy.
+    """
+    read = _Counter()
+    with progress.watched(read.told):
+        chosen = FullShelf(deployment, Desk.of(deployment).journal).choose(name, read)
+    archive = chosen.manifest
+    _same_project(deployment, archive)
+    here = known_as(deployment, archive.project)
+    if not everything:
+        _something_to_do(here)
+    application = KEPT if not everything and _application_whole(here) else "archive"
+    services = [one.service for one in archive.images]
+    names = {one for image in archive.images for one in image.names}
+    return {
+        "run": run,
+        "since": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "file": str(chosen.full.path),
+        "archive": archive.id,
+        "taken": archive.at.isoformat(timespec="seconds"),
+        "project": archive.project,
+        "application": application,
+        "everything": everything,
+        "releases": archive.releases,
+        "skipped": chosen.skipped,
+        "notes": chosen.notes,
+        "services": order(here.settings, _services(here) if application == KEPT else services),
+        "left": [{"id": one.id, "name": one.name, "running": one.running} for one in here.containers()],
+        "names": here.image_ids(names),
+        "fill": [one.key for one in archive.volumes if _gone(here, one.name) and (monitoring or not one.monitoring)],
+    }
+
+
+class _Counter:
+    """How much of the archives was read."""
+
+    def __init__(self) -> None:
+        self.read = 0
+
+    def __call__(self, count: int) -> None:
+        self.read += count
+
+    def told(self) -> str:
+        return f"{self.read / 1e6:.0f} MB of the archives read and hashed"
+
+
+def _same_project(deployment: Deployment, archive: Archive) -> None:
+    """The checkout's own name, where it can still be read, is the archive's."""
+    try:
+        ours = str(deployment.config(deployment.compose)["name"])
+    except Refused:
+        return
+    if ours != archive.project:
+        raise Refused(
+            f"The archive is of the project {archive.project}; this checkout is of {ours}.",
+            "name an archive of this one, or go to the other checkout (-C)",
+        )
+
+
+def _something_to_do(deployment: Deployment) -> None:
+    try:
+        ill = [one for one in verify(deployment, None) if not one.ok and one.check != "errors"]
+    except Stop:
+        return
+    if not ill:
+        raise NothingToDo(
+            "Everything runs, is healthy and answers. To put it back as it was, use the procedure for what is wrong;"
+            " --everything puts all of it back as the archive has it."
+        )
+
+
+def _application_whole(deployment: Deployment) -> bool:
+    """Compose can read the files, and every image that they name is here."""
+    try:
+        model = deployment.config(deployment.compose)
+    except Refused:
+        return False
+    images = deployment.image_ids({deployment.image_name(model, one) for one in model["services"]})
+    return None not in images.values()
+
+
+def _services(deployment: Deployment) -> list[str]:
+    return list(deployment.config(deployment.compose)["services"])
+
+
+def _gone(deployment: Deployment, name: str) -> bool:
+    return not Volumes(deployment, "").there(name)

@@ -1,0 +1,97 @@
+"""Services: what is left of them stopped and kept, then each one brought up when the one before is ready."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rollback import commands
+from rollback.parts.retired import Retired
+from rollback.plan import Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from rollback.recovery.ground import Ground
+    from rollback.settings import Settings
+
+__all__ = ["Left", "Service", "order"]
+
+#: A database that went down hard goes through its log first.
+_PATIENCE = 600
+
+
+def order(settings: Settings, services: Collection[str]) -> list[str]:
+    """The order in which services come up: as [recovery] says, or by what they are; the rest last."""
+    released = {one.service for one in settings.services.values()}
+    stores = sorted(set(services) - released - {settings.database.service, settings.edge.service})
+    behind = [one.service for one in settings.services.values() if one.upstream is None]
+    reached = [one.service for one in settings.services.values() if one.upstream is not None]
+    usual = [settings.database.service, *stores, *behind, *reached, settings.edge.service]
+    wanted = [*settings.recovery.first, *usual]
+    return [one for one in dict.fromkeys(wanted) if one in services]
+
+
+@dataclass(frozen=True)
+class Left:
+    """The containers that were left."""
+
+    ground: Ground
+
+    @property
+    def _retired(self) -> Retired:
+        ids = [one["id"] for one in self.ground.facts["left"]]
+        return Retired(self.ground.deployment, self.ground.folder / "left", self.ground.run, {"left": ids})
+
+    def reading(self) -> Reading:
+        """Whether all were stopped and kept."""
+        if not self.ground.facts["left"]:
+            return Reading(holds=True, seen="no container was left")
+        # once they are kept whatever runs is the recovery's own doing
+        kept = (self._retired.folder / "index.json").is_file()
+        count = len(self.ground.facts["left"])
+        return Reading(kept, f"{count} containers kept in {self._retired.folder}" if kept else f"{count} not kept yet")
+
+    def keep(self) -> None:
+        """Stop them in their own time, and keep their logs and file systems for the post-mortem."""
+        self._retired.keep()
+
+    def start_again(self) -> None:
+        """Let those run that ran."""
+        there = {one.id for one in self.ground.deployment.containers()}
+        ran = [one["id"] for one in self.ground.facts["left"] if one["running"] and one["id"] in there]
+        if ran:
+            self.ground.deployment.engine.ask(commands.start(ran))
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service."""
+
+    ground: Ground
+    name: str
+
+    def reading(self) -> Reading:
+        """Whether it runs as the files say, and is healthy."""
+        deployment = self.ground.deployment
+        serving = deployment.serving(self.name)
+        if not serving:
+            return Reading(holds=False, seen="it has no container")
+        ill = [one.name for one in serving if not one.well]
+        wanted = deployment.hashes(deployment.compose).get(self.name)
+        image = deployment.image_id(deployment.image_name(self.ground.model, self.name))
+        other = [text for one in serving for text in one.differences(image, wanted)]
+        told = "; ".join([f"{one} is not healthy" for one in ill] + other)
+        return Reading(not told, told or "runs and is healthy")
+
+    def up(self) -> None:
+        """Bring it up, and nothing else; returns when it is ready.
+
+        Raises:
+            CommandFailed: it is not, in time.
+        """
+        deployment = self.ground.deployment
+        slow = self.name == deployment.settings.database.service
+        wait = max(deployment.settings.timing.healthy, _PATIENCE if slow else 0)
+        argv = deployment.compose.up([self.name], wait_seconds=wait)
+        deployment.engine.ask(argv, seconds=wait + 120)
