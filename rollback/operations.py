@@ -20,6 +20,7 @@ from rollback.procedures import (
     compose,
     configuration,
     containment,
+    containment_survey,
     environment,
     migration,
     restoration,
@@ -56,7 +57,7 @@ PROCEDURES: dict[str, Procedure] = {
     application.NAME: application.plan,
     compose.NAME: compose.plan,
     configuration.NAME: configuration.plan,
-    containment.NAME: containment.plan,
+    containment_survey.NAME: containment.plan,
     environment.NAME: environment.plan,
     migration.NAME: migration.plan,
     migration.FORWARD: migration.plan_forward,
@@ -96,7 +97,7 @@ class Operations:
     def planned(self, survey: Callable[[str], dict[str, Any]], procedure: str) -> Plan:
         """The plan of a procedure now; every gate is passed, nothing is changed."""
         self.no_open_run()
-        refuse_others(self.deployment, procedure, containment.NAME)
+        refuse_others(self.deployment, procedure, containment_survey.NAME)
         return PROCEDURES[procedure](self.deployment, survey(new_run()))
 
     def carry_out(
