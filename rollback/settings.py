@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
-from ipaddress import ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from rollback.containment.table import ContainmentTable, check
 from rollback.outcome import UsageError
 
 if TYPE_CHECKING:
@@ -338,49 +337,6 @@ class VerifyTable(_Table):
     browser: str | None = None
 
 
-class UsersTable(_Table):
-    """[containment.users]: where accounts are kept, and how one is told to set a new password.
-
-    Attributes:
-        password: column of the hash; NULL for an account that has none.
-        flag: column that asks for a new password at the next sign-in.
-        created: column that says since when there is the account.
-    """
-
-    table: str = Field(default="users", pattern=_QUALIFIED)
-    id: str = Field(default="id", pattern=_COLUMN)
-    password: str = Field(default="password_hash", pattern=_COLUMN)
-    flag: str = Field(default="must_reset_password", pattern=_COLUMN)
-    created: str = Field(default="created_at", pattern=_COLUMN)
-
-
-class ContainmentTable(_Table):
-    """[containment]: what is done after a breach.
-
-    Attributes:
-        archive: folder of sealed evidence, outside of the checkout.
-        allow: addresses (CIDR) of operators who get past the maintenance page.
-        retry_after: seconds that the maintenance page names.
-        secrets: what is rotated wherever an env file has it: `random` for a value of its own, `database` and `redis`
-            for the one password (a URL keeps the rest), `keep` for what only looks like a secret.
-        roles: the roles of the database that belong to the deployment; all others lose their sign-in.
-        tokens: tables of tokens and sessions -> the column whose time ends one.
-        redis: service that keeps sessions; None where there is none.
-        session_keys: patterns of their keys.
-        users: where accounts are kept.
-    """
-
-    archive: str | None = None
-    allow: list[str] = []
-    retry_after: int = Field(default=300, ge=1, le=86400)
-    secrets: dict[str, Literal["random", "database", "redis", "keep"]] = {}
-    roles: list[str] = []
-    tokens: dict[str, str] = {}
-    redis: str | None = None
-    session_keys: list[str] = []
-    users: UsersTable = UsersTable()
-
-
 class Settings(_Table):
     """The whole of rollback.toml."""
 
@@ -429,7 +385,7 @@ def load(root: Path) -> Settings:
     _check_paths(path, root, settings)
     _check_contacts(path, settings)
     _check_switch(path, settings)
-    _check_containment(path, root, settings.containment)
+    check(path, root, settings.containment)
     if settings.watch.bad_windows > settings.watch.windows:
         raise UsageError(
             f"{path}: [watch] bad_windows is {settings.watch.bad_windows} of {settings.watch.windows} windows.",
@@ -453,24 +409,6 @@ def _check_switch(path: Path, settings: Settings) -> None:
             f" {settings.edge.drain_seconds}: the old colour's connections would be cut before it is over.",
             "make the first one smaller",
         )
-
-
-def _check_containment(path: Path, root: Path, table: ContainmentTable) -> None:
-    if table.archive and (root / Path(table.archive).expanduser()).resolve().is_relative_to(root.resolve()):
-        raise UsageError(
-            f"{path}: [containment] archive `{table.archive}` lies in the checkout, which the intruder may own.",
-            "name a folder outside of it",
-        )
-    for one in table.allow:
-        try:
-            ip_network(one)
-        except ValueError:
-            raise UsageError(
-                f"{path}: [containment] allow holds `{one}`.", "write addresses as 192.0.2.7 or 192.0.2.0/24"
-            ) from None
-    for name, column in table.tokens.items():
-        if not (re.fullmatch(_QUALIFIED, name) and re.fullmatch(_COLUMN, column)):
-            raise UsageError(f"{path}: [containment.tokens] {name} = `{column}` is no table and column.", "mend it")
 
 
 def _check_contacts(path: Path, settings: Settings) -> None:

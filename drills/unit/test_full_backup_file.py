@@ -147,7 +147,7 @@ def link(kind: bytes) -> tarfile.TarInfo:
     return one
 
 
-MEMBERS = (
+ELSEWHERE = (
     "upwards", "absolute", "upwards within", "dot", "hidden", "two slashes", "too long", "line end", "symbolic link",
     "hard link", "folder", "device", "fifo",
 )  # fmt: skip
@@ -170,7 +170,7 @@ MEMBERS = (
         link(tarfile.CHRTYPE),
         link(tarfile.FIFOTYPE),
     ],
-    ids=MEMBERS,
+    ids=ELSEWHERE,
 )
 def test_a_member_that_leads_elsewhere_is_refused(tmp_path: Path, member: Any) -> None:
     """Names that climb out, and members that are no plain files: the whole archive is refused, nothing is unpacked."""

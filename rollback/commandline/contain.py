@@ -13,7 +13,7 @@ from rollback.containment import source
 from rollback.deployment import Deployment
 from rollback.operations import Operations
 from rollback.outcome import UsageError
-from rollback.procedures import containment
+from rollback.procedures import containment_survey as containment
 
 __all__ = ["containments"]
 

@@ -25,9 +25,9 @@ from rollback.plan import Reading
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from rollback.containment.table import ContainmentTable
     from rollback.database.server import Connection
     from rollback.deployment import Deployment
-    from rollback.settings import ContainmentTable
 
 __all__ = ["ASIDE", "Decree", "Revocation", "again"]
 

@@ -6,7 +6,6 @@ Each part can be carried out alone. A failure opens nothing: what is shut stays 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rollback import commands
@@ -19,10 +18,9 @@ from rollback.containment.rotation import Rotation
 from rollback.containment.standing import Standing
 from rollback.documents.verification import verify
 from rollback.engine import wait_until
-from rollback.outcome import NothingToDo
 from rollback.plan import Plan, Reading, Step
-from rollback.procedures import restoration_survey
 from rollback.procedures.application import ADVISORY
+from rollback.procedures.containment_survey import ANEW, NAME
 from rollback.procedures.restoration import exchanged
 
 if TYPE_CHECKING:
@@ -31,83 +29,7 @@ if TYPE_CHECKING:
 
     from rollback.deployment import Deployment
 
-__all__ = ["NAME", "PARTS", "Origin", "plan", "survey"]
-
-NAME = "contain"
-PARTS = ("isolate", "preserve", "rotate", "revoke", "restore", "reopen")
-#: Parts after which the services are made anew: from their images, with the files of now.
-_ANEW = frozenset({"rotate", "restore"})
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What a breach is undone from, as the operator said it.
-
-    Attributes:
-        compromised: when the intruder came in, or an instant that is surely before it.
-        release: whose files are the right ones; None: the newest good one before that.
-        patched: the release that closes the hole, if it is another one.
-        plain: a backup that is not sealed will do.
-    """
-
-    compromised: datetime
-    release: str | None = None
-    patched: str | None = None
-    plain: bool = False
-
-
-def survey(deployment: Deployment, parts: Sequence[str], run: str, origin: Origin | None = None) -> dict[str, Any]:
-    """Read the world and pass every gate; nothing is changed.
-
-    Args:
-        deployment: the live system.
-        parts: of `PARTS`.
-        run: its id.
-        origin: for the part `restore`.
-
-    Raises:
-        Refused: a container that the engine cannot shut in, a secret of which nobody has said what becomes of it, no
-            place for the evidence, Compose files that cannot be read.
-        NothingToDo: it is shut, or open, already, and nothing else was asked for.
-    """
-    shut = Standing.read(deployment)
-    if tuple(parts) == ("isolate",) and Isolation(deployment).reading().holds:
-        raise NothingToDo(f"The deployment is isolated since {shut.since if shut else 'now'}.")
-    if tuple(parts) == ("reopen",) and shut is None:
-        raise NothingToDo("The deployment is open.")
-    folder = deployment.state / "runs" / run
-    if "isolate" in parts:
-        Isolation(deployment).possible()
-    if "preserve" in parts:
-        _ = Evidence(deployment, run, folder).place
-    keys = Rotation(deployment, folder).possible() if "rotate" in parts else []
-    services = sorted(deployment.config(deployment.compose)["services"])
-    return {
-        "procedure": NAME,
-        "run": run,
-        "since": datetime.now(UTC).isoformat(timespec="seconds"),
-        "parts": list(parts),
-        "keys": keys,
-        "before": {one: [item.id for item in deployment.serving(one)] for one in services},
-        "allow": deployment.settings.containment.allow,
-        **(_origin(deployment, run, origin) if "restore" in parts and origin else {}),
-    }
-
-
-def _origin(deployment: Deployment, run: str, origin: Origin) -> dict[str, Any]:
-    """The facts of a restore, with the release and the roles that are the right ones."""
-    release = source.release(deployment, origin.compromised, origin.release)
-    manifest = source.backup(deployment, origin.compromised, plain=origin.plain)
-    if origin.patched is not None:
-        source.Patch(deployment, release, origin.patched).possible()
-    found = restoration_survey.survey(deployment, manifest.id, run, stale=True, outage=True)
-    return {
-        **found,
-        "version": release.version,
-        "patched": origin.patched,
-        "roles": manifest.state.roles,
-        "compromised": origin.compromised.isoformat(timespec="seconds"),
-    }
+__all__ = ["plan"]
 
 
 def plan(deployment: Deployment, facts: dict[str, Any]) -> Plan:
@@ -166,7 +88,7 @@ class _Procedure:
             yield from (*exchanged(self.deployment, self.facts), self._cleaned())
             if self.facts["patched"]:
                 yield self._patched()
-        if _ANEW & set(parts):
+        if ANEW & set(parts):
             yield self._anew()
         if "reopen" in parts:
             yield self._opened()
@@ -186,7 +108,7 @@ class _Procedure:
                 f" {self.facts['version']} has them; both are older than {self.facts['compromised']}"
             )
             yield "what users wrote since is listed row by row beside the run, and the database of before is kept, shut"
-        if _ANEW & set(parts) and "isolate" not in parts and Standing.read(self.deployment) is None:
+        if ANEW & set(parts) and "isolate" not in parts and Standing.read(self.deployment) is None:
             yield "all services are made anew: users are away for as long as that takes"
 
     # steps

@@ -1,0 +1,92 @@
+"""[containment] of rollback.toml: what is done after a breach. Unknown keys are errors."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from rollback.outcome import UsageError
+
+__all__ = ["ContainmentTable", "UsersTable", "check"]
+
+_COLUMN = r"^[A-Za-z_][A-Za-z0-9_]*$"
+_QUALIFIED = r"^[A-Za-z_][A-Za-z0-9_.]*$"
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class UsersTable(_Table):
+    """[containment.users]: where accounts are kept, and how one is told to set a new password.
+
+    Attributes:
+        password: column of the hash; NULL for an account that has none.
+        flag: column that asks for a new password at the next sign-in.
+        created: column that says since when there is the account.
+    """
+
+    table: str = Field(default="users", pattern=_QUALIFIED)
+    id: str = Field(default="id", pattern=_COLUMN)
+    password: str = Field(default="password_hash", pattern=_COLUMN)
+    flag: str = Field(default="must_reset_password", pattern=_COLUMN)
+    created: str = Field(default="created_at", pattern=_COLUMN)
+
+
+class ContainmentTable(_Table):
+    """[containment]: what is done after a breach.
+
+    Attributes:
+        archive: folder of sealed evidence, outside of the checkout.
+        allow: addresses (CIDR) of operators who get past the maintenance page.
+        retry_after: seconds that the maintenance page names.
+        secrets: what is rotated wherever an env file has it: `random` for a value of its own, `database` and `redis`
+            for the one password (a URL keeps the rest), `keep` for what only looks like a secret.
+        roles: the roles of the database that belong to the deployment; all others lose their sign-in.
+        tokens: tables of tokens and sessions -> the column whose time ends one.
+        redis: service that keeps sessions; None where there is none.
+        session_keys: patterns of their keys.
+        users: where accounts are kept.
+    """
+
+    archive: str | None = None
+    allow: list[str] = []
+    retry_after: int = Field(default=300, ge=1, le=86400)
+    secrets: dict[str, Literal["random", "database", "redis", "keep"]] = {}
+    roles: list[str] = []
+    tokens: dict[str, str] = {}
+    redis: str | None = None
+    session_keys: list[str] = []
+    users: UsersTable = UsersTable()
+
+
+def check(path: Path, root: Path, table: ContainmentTable) -> None:
+    """Say that the evidence lies outside, addresses are addresses, and tokens have tables and columns.
+
+    Args:
+        path: of rollback.toml, for the sentence.
+        root: the checkout.
+        table: what was read.
+
+    Raises:
+        UsageError: which of them is not so.
+    """
+    if table.archive and (root / Path(table.archive).expanduser()).resolve().is_relative_to(root.resolve()):
+        raise UsageError(
+            f"{path}: [containment] archive `{table.archive}` lies in the checkout, which the intruder may own.",
+            "name a folder outside of it",
+        )
+    for one in table.allow:
+        try:
+            ip_network(one)
+        except ValueError:
+            raise UsageError(
+                f"{path}: [containment] allow holds `{one}`.", "write addresses as 192.0.2.7 or 192.0.2.0/24"
+            ) from None
+    for name, column in table.tokens.items():
+        if not (re.fullmatch(_QUALIFIED, name) and re.fullmatch(_COLUMN, column)):
+            raise UsageError(f"{path}: [containment.tokens] {name} = `{column}` is no table and column.", "mend it")

@@ -1,0 +1,98 @@
+"""What a containment finds before it may begin: every gate, and the facts that its plan is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from rollback.containment import source
+from rollback.containment.evidence import Evidence
+from rollback.containment.isolation import Isolation
+from rollback.containment.rotation import Rotation
+from rollback.containment.standing import Standing
+from rollback.outcome import NothingToDo
+from rollback.procedures import restoration_survey
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rollback.deployment import Deployment
+
+__all__ = ["ANEW", "NAME", "PARTS", "Origin", "survey"]
+
+NAME = "contain"
+PARTS = ("isolate", "preserve", "rotate", "revoke", "restore", "reopen")
+#: Parts after which the services are made anew: from their images, with the files of now.
+ANEW = frozenset({"rotate", "restore"})
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a breach is undone from, as the operator said it.
+
+    Attributes:
+        compromised: when the intruder came in, or an instant that is surely before it.
+        release: whose files are the right ones; None: the newest good one before that.
+        patched: the release that closes the hole, if it is another one.
+        plain: a backup that is not sealed will do.
+    """
+
+    compromised: datetime
+    release: str | None = None
+    patched: str | None = None
+    plain: bool = False
+
+
+def survey(deployment: Deployment, parts: Sequence[str], run: str, origin: Origin | None = None) -> dict[str, Any]:
+    """Read the world and pass every gate; nothing is changed.
+
+    Args:
+        deployment: the live system.
+        parts: of `PARTS`.
+        run: its id.
+        origin: for the part `restore`.
+
+    Raises:
+        Refused: a container that the engine cannot shut in, a secret of which nobody has said what becomes of it, no
+            place for the evidence, Compose files that cannot be read.
+        NothingToDo: it is shut, or open, already, and nothing else was asked for.
+    """
+    shut = Standing.read(deployment)
+    if tuple(parts) == ("isolate",) and Isolation(deployment).reading().holds:
+        raise NothingToDo(f"The deployment is isolated since {shut.since if shut else 'now'}.")
+    if tuple(parts) == ("reopen",) and shut is None:
+        raise NothingToDo("The deployment is open.")
+    folder = deployment.state / "runs" / run
+    if "isolate" in parts:
+        Isolation(deployment).possible()
+    if "preserve" in parts:
+        _ = Evidence(deployment, run, folder).place
+    keys = Rotation(deployment, folder).possible() if "rotate" in parts else []
+    services = sorted(deployment.config(deployment.compose)["services"])
+    return {
+        "procedure": NAME,
+        "run": run,
+        "since": datetime.now(UTC).isoformat(timespec="seconds"),
+        "parts": list(parts),
+        "keys": keys,
+        "before": {one: [item.id for item in deployment.serving(one)] for one in services},
+        "allow": deployment.settings.containment.allow,
+        **(_origin(deployment, run, origin) if "restore" in parts and origin else {}),
+    }
+
+
+def _origin(deployment: Deployment, run: str, origin: Origin) -> dict[str, Any]:
+    """The facts of a restore, with the release and the roles that are the right ones."""
+    release = source.release(deployment, origin.compromised, origin.release)
+    manifest = source.backup(deployment, origin.compromised, plain=origin.plain)
+    if origin.patched is not None:
+        source.Patch(deployment, release, origin.patched).possible()
+    found = restoration_survey.survey(deployment, manifest.id, run, stale=True, outage=True)
+    return {
+        **found,
+        "version": release.version,
+        "patched": origin.patched,
+        "roles": manifest.state.roles,
+        "compromised": origin.compromised.isoformat(timespec="seconds"),
+    }
