@@ -154,21 +154,29 @@ class Database:
             except Stop as stop:
                 raise self._told(container, stop, own=False) from None
 
+    @property
+    def _tried_in(self) -> str:
+        return f"{self.ground.deployment.project}-{self._service}-examined-{self.ground.run}"
+
+    def leave(self) -> None:
+        """End what a killed examination has left running; the copy stays."""
+        if self.ground.deployment.engine.run(commands.inspect("container", [self._tried_in])).code == 0:
+            seconds = self.ground.deployment.settings.timing.stop
+            self.ground.deployment.engine.ask(commands.stop([self._tried_in], seconds=seconds), seconds=seconds + 60)
+            self.ground.deployment.engine.ask(commands.remove_with_volumes([self._tried_in]))
+
     @contextmanager
     def _started(self) -> Iterator[str]:
         """The service as the Compose files have it, under another name, and without its published ports."""
-        deployment = self.ground.deployment
-        name = f"{deployment.project}-{self._service}-examined-{self.ground.run}"
-        deployment.engine.run(commands.remove_with_volumes([name]))
+        deployment, name = self.ground.deployment, self._tried_in
+        self.leave()
         labels = {"rollback.run": self.ground.run}
         argv = deployment.compose.run_beside(self._service, name=name, labels=labels, aliases=False)
         try:
             deployment.engine.ask(argv)
             yield name
         finally:
-            seconds = deployment.settings.timing.stop
-            deployment.engine.run(commands.stop([name], seconds=seconds), seconds=seconds + 60)
-            deployment.engine.run(commands.remove_with_volumes([name]))
+            self.leave()
 
     @contextmanager
     def _reached(self, container: str) -> Iterator[Server]:
