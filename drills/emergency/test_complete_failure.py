@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import docker
+import pyrage
 import pytest
 
 from fixtures import cutover, world
@@ -200,11 +201,23 @@ def test_containers_are_gone(drill: Bench) -> None:
     drill(recovered(disaster.without_containers(), further=nothing_lost, sessions_end=""))
 
 
+def sealing(drill: Drill) -> None:
+    """The team seals its backups, and keeps the private key at hand."""
+    ours, path = pyrage.x25519.Identity.generate(), drill.folder / "identity"
+    path.write_text(f"{ours}\n", encoding="ascii")
+    path.chmod(0o600)
+    toml = drill.stack.checkout / "rollback.toml"
+    text, once = toml.read_text(encoding="utf-8"), "recipients = []"
+    assert text.count(once) == 1
+    said = f'recipients = ["{ours.to_public()}"]\nidentity_file = "{path}"\n#'
+    toml.write_text(text.replace(once, said), encoding="utf-8")
+
+
 @pytest.mark.exhaustive  # recovered-everything has less
 @pytest.mark.drill(id="recovered-volumes", **FACTS)
 def test_volumes_are_gone(drill: Bench) -> None:
-    """Containers and volumes are gone, images are there."""
-    drill(recovered(disaster.without_volumes(), further=told))
+    """Containers and volumes are gone, images are there; the archive is sealed."""
+    drill(recovered(disaster.without_volumes(), arranged=sealing, further=told))
 
 
 @pytest.mark.exhaustive  # recovered-everything has less

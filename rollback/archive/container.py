@@ -14,6 +14,7 @@ import re
 import tarfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any
 
 from rollback.database.backup import seal
@@ -190,6 +191,11 @@ class Reader:
             raise Untrue("it has no manifest at its end: it is cut, or was never finished")
         return found
 
+    @cached_property
+    def _known(self) -> dict[str, tarfile.TarInfo]:
+        """Walked once: what comes out is compared with its hash whatever becomes of the file."""
+        return self.index()
+
     def _mark(self, tar: tarfile.TarFile, file: IO[bytes]) -> None:
         try:
             first = tar.next()
@@ -253,7 +259,7 @@ class Reader:
         Raises:
             Untrue: what came out is not what was put in; what has gone into `target` is to be thrown away.
         """
-        there = self.index().get(name)
+        there = self._known.get(name)
         if there is None:
             raise Untrue(f"{name} is missing")
         out = _Hashed(into=target)

@@ -36,6 +36,7 @@ class Volume(_Model):
     """A volume: its key in the Compose files, its name on the engine, and where a service sees it.
 
     Attributes:
+        labels: on the engine; Compose knows its volumes by them.
         monitoring: it belongs to the monitoring stack: it goes back only where somebody asks for it.
     """
 
@@ -45,6 +46,7 @@ class Volume(_Model):
     target: str
     member: str
     monitoring: bool = False
+    labels: dict[str, str] = {}
 
 
 class Archive(_Model):

@@ -6,10 +6,11 @@ import io
 import json
 import tempfile
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from rollback import __version__, commands
 from rollback.archive.container import Writer
@@ -119,8 +120,7 @@ def assemble(shelf: FullShelf, order: Order, announce: Callable[[Archive, str], 
     part = shelf.folder / f"{PART}{archive}"
     with tempfile.TemporaryDirectory(prefix="rollback-") as room:
         before = look(shelf.deployment, Path(room) / "before")
-        with part.open("xb") as file:
-            part.chmod(0o600)
+        with _unless_broken(part) as file:
             settings = shelf.deployment.settings.backup
             to = seal.recipients(settings.recipients) if order.encrypt else []
             writer = Writer(file, archive, to, order.told)
@@ -136,13 +136,24 @@ def assemble(shelf: FullShelf, order: Order, announce: Callable[[Archive, str], 
     return Full(shelf.path(archive), shelf.keys)
 
 
+@contextmanager
+def _unless_broken(part: Path) -> Iterator[IO[bytes]]:
+    """A private file that is gone if the block fails: gigabytes of half an archive would fill the disk."""
+    try:
+        with part.open("xb") as file:
+            part.chmod(0o600)
+            yield file
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
 def _written(deployment: Deployment, writer: Writer, order: Order, seen: Seen, store: Path) -> list[Volume]:
     writer.begin(__version__)
     _checkout(writer, seen, store)
     _backup(writer, order.backup)
-    volumes = list(_wanted(deployment, monitoring=order.monitoring))
-    for one in volumes:
-        _volume(deployment, writer, one, seen)
+    wanted = _wanted(deployment, monitoring=order.monitoring)
+    volumes = [_volume(deployment, writer, one, seen) for one in wanted]
     names = sorted({name for one in seen.images for name in one.names})
     with deployment.engine.outflow(commands.save_images(names)) as stream:
         writer.add(IMAGES, stream)
@@ -186,7 +197,7 @@ def _entry(key: str, name: str, service: str, target: str, *, monitoring: bool =
     return Volume(key=key, name=name, service=service, target=target, member=member, monitoring=monitoring)
 
 
-def _volume(deployment: Deployment, writer: Writer, one: Volume, seen: Seen) -> None:
+def _volume(deployment: Deployment, writer: Writer, one: Volume, seen: Seen) -> Volume:
     """Streamed while its service writes: what it is then, it would be as well after a power cut."""
     image = next(each.id for each in seen.images if each.service == deployment.settings.database.service)
     volumes = Volumes(deployment, image)
@@ -194,6 +205,7 @@ def _volume(deployment: Deployment, writer: Writer, one: Volume, seen: Seen) -> 
         raise Refused(f"There is no volume {one.name}.", "see [recovery] monitoring in rollback.toml")
     with volumes.out(one.name) as stream:
         writer.add(one.member, stream)
+    return one.model_copy(update={"labels": volumes.labels(one.name)})
 
 
 def _manifest(  # noqa: PLR0913, PLR0917 -- all that it says

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rollback.archive.shelf import FullShelf
 from rollback.commandline.options import HERE, AsJson, Directory
 from rollback.commandline.recovery import full
 from rollback.console import Speaker
@@ -21,6 +22,7 @@ from rollback.operations import Operations
 from rollback.outcome import Exit
 
 if TYPE_CHECKING:
+    from rollback.archive.shelf import Full
     from rollback.database.backup.retention import Decision
     from rollback.database.backup.shelf import Backup
     from rollback.database.backup.verify import Rung
@@ -101,10 +103,26 @@ def list_(*, as_json: AsJson = False, directory: Directory = HERE) -> None:
     found = [_told(one) for one in desk.shelf.all()]
     for one in found:
         speaker.say(_line(one))
+    whole = [_full(one) for one in FullShelf(desk.deployment, desk.journal).all()]
+    for one in whole:
+        speaker.say(f"full backup {one['file']}  {one['told']}")
     warnings = desk.warnings()
     for text in warnings:
         speaker.say(f"warning: {text}")
-    speaker.document(backups=found, warnings=warnings)
+    speaker.document(backups=found, full=whole, warnings=warnings)
+
+
+def _full(one: Full) -> dict[str, Any]:
+    """A full backup in a list; whether every byte is still there is for a recovery to find out."""
+    try:
+        found = one.manifest()
+    except Untrue as why:
+        return {"file": one.path.name, "told": f"NOT TO BE BELIEVED: {why}"}
+    proven, size = one.proof() is not None, f"{found.size / 1e6:.1f} MB"
+    told = (
+        f"{size}  {'proven' if proven else 'not proven'}  migration {found.head}  release {', '.join(found.releases)}"
+    )
+    return {"file": one.path.name, "told": told, "id": found.id, "size": found.size, "proven": proven}
 
 
 def _line(one: dict[str, Any]) -> str:

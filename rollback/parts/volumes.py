@@ -73,6 +73,10 @@ class Volumes:
         """Whether there is one; which one cannot be told: the engine's CreatedAt moves when a file is written."""
         return bool(json.loads(self._engine.run(commands.inspect("volume", [name])).out or "[]"))
 
+    def labels(self, name: str) -> dict[str, str]:
+        """The labels of a volume that is there."""
+        return dict(json.loads(self._engine.ask(commands.inspect("volume", [name])))[0]["Labels"] or {})
+
     @contextmanager
     def _porter(self, name: str, *, readonly: bool) -> Iterator[str]:
         hidden, own = disposable.volumes(self._engine, self.image), disposable.name("porter")

@@ -127,7 +127,14 @@ class _Procedure:
 
     def _examined(self) -> Step:
         cause = "a sound database is never replaced; it is started on only after it was copied"
-        return Step("database examined", cause, self.database.examined, self.database.examine, final=True)
+        return Step(
+            "database examined",
+            cause,
+            self.database.examined,
+            self.database.examine,
+            self.database.examination.leave,
+            final=True,
+        )
 
     def _aside(self) -> Step:
         cause = "room for the restore; what is in it stays as evidence"

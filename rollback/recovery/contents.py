@@ -48,7 +48,7 @@ class Filled:
         if self.volume.service:
             deployment.engine.ask(deployment.compose.create([self.volume.service]))
         elif not volumes.there(self.volume.name):
-            deployment.engine.ask(commands.make_volume(self.volume.name, {}))
+            deployment.engine.ask(commands.make_volume(self.volume.name, self.volume.labels))
         try:
             with volumes.into(self.volume.name) as target:
                 self.ground.members.pour(self.volume.member, target)

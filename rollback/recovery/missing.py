@@ -21,7 +21,7 @@ __all__ = ["Acknowledged", "Missing", "acknowledged"]
 
 #: A request that changes something and was answered as done: JSON (`"request":"POST /x HTTP/1.1","status":201`), or
 #: nginx's `combined` format (`"POST /x HTTP/1.1" 201 157`).
-_WRITE = re.compile(r'"((?:POST|PUT|PATCH|DELETE) [^" ]+)[^"]*"(?:,"status":\s*"?| )(2\d\d)\b')
+_WRITE = re.compile(r'"((?:POST|PUT|PATCH|DELETE) /[^" ]*)[^"]*"(?:,"status":\s*"?| )(2\d\d)\b')
 _IDENTITY = re.compile(r"/(?:[0-9a-fA-F-]{16,}|\d+)(?=/|$)")
 _STAMP = len("2024-01-19T14:20:00")
 _SHOWN = 6

@@ -1,0 +1,282 @@
+"""Which archive a recovery believes, how the command ends where none can be, and what it tells of what is missing."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rollback.archive.container import MARK, Writer
+from rollback.archive.manifest import Archive, Image
+from rollback.archive.shelf import EVENT, Full, FullShelf
+from rollback.database.backup.signing import Keys, digest
+from rollback.deployment import Deployment
+from rollback.engine import CommandFailed, Engine
+from rollback.journal import Journal
+from rollback.outcome import Refused
+from rollback.parts.volumes import Mounted, mounted
+from rollback.recovery.missing import acknowledged
+from rollback.recovery.services import order
+from rollback.recovery.users import config
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "fixtures" / "spheroseg"
+H = "0" * 64
+NOON = datetime(2024, 1, 19, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> FullShelf:
+    """A checkout with a signing key, and no archive yet."""
+    root = tmp_path / "check out ü"
+    root.mkdir()
+    (root / "rollback.toml").write_text((REFERENCE / "rollback.toml").read_text(encoding="utf-8"), encoding="utf-8")
+    deployment = Deployment.load(root)
+    found = FullShelf(deployment, Journal(deployment.state / "journal.jsonl"))
+    found.keys.made()
+    found.folder.mkdir(parents=True)
+    return found
+
+
+def put(  # noqa: PLR0913 -- what may be said of an archive
+    shelf: FullShelf,
+    name: str,
+    hours: int,
+    *,
+    known: bool = True,
+    proven: bool = True,
+    keys: Keys | None = None,
+) -> Full:
+    """An archive in the folder, taken so many hours after noon."""
+    at = NOON + timedelta(hours=hours)
+    archive, path = f"{at:%Y%m%dT%H%M%SZ}-beef", shelf.folder / name
+    with path.open("xb") as file:
+        one = Writer(file, archive)
+        one.begin("1")
+        one.add("images.tar", io.BytesIO(b"x" * 5000))
+        found = Archive(
+            format=1, id=archive, at=at, project="spheroseg", backup=archive, backup_manifest=H, releases=[],
+            works_with=[], head="012", images=[Image(service="db", id=f"sha256:{H}", names=["db:15"])], volumes=[],
+            sealed=False, by="1", seconds=1.0, members=one.members,
+        )  # fmt: skip
+        raw = (keys or shelf.keys).sign("full backup", found.model_dump(mode="json"))
+        one.finish(raw)
+    full = Full(path, shelf.keys)
+    if known:
+        shelf.note("taken", archive, manifest=digest(raw))
+    if proven:
+        full.prove()
+    return full
+
+
+def flip(path: Path, place: int = 2000) -> None:
+    """One bit."""
+    raw = bytearray(path.read_bytes())
+    raw[place] ^= 1
+    path.write_bytes(bytes(raw))
+
+
+def test_the_newest_by_its_own_word_is_chosen(shelf: FullShelf) -> None:
+    """Neither by its name nor by the time of its file."""
+    put(shelf, "zzz-latest.tar", 1)
+    newest = put(shelf, "aaa-oldest.tar", 3)
+    put(shelf, "full.tar", 2)
+    os.utime(newest.path, (0, 0))
+    chosen = shelf.choose(None)
+    assert chosen.full.path == newest.path
+    assert (chosen.skipped, chosen.notes) == ([], [])
+
+
+def test_each_bad_one_is_skipped_and_told(shelf: FullShelf, tmp_path: Path) -> None:
+    """A bit, a cut, never proven, unknown to the journal, signed by somebody else, proof of another: then the next."""
+    good = put(shelf, "good.tar", 1)
+    flip(put(shelf, "bit.tar", 9).path)
+    cut = put(shelf, "cut.tar", 8).path
+    cut.write_bytes(cut.read_bytes()[:4000])
+    put(shelf, "unproven.tar", 7, proven=False)
+    put(shelf, "unknown.tar", 6, known=False)
+    put(shelf, "theirs.tar", 5, keys=Keys(tmp_path / "theirs.key").made(), proven=False)
+    borrowed = put(shelf, "borrowed.tar", 4, proven=False)
+    (shelf.folder / "borrowed.tar.proof.json").write_bytes((shelf.folder / "good.tar.proof.json").read_bytes())
+    (shelf.folder / "pictures.tar").write_bytes(b"holiday")
+    (shelf.folder / ".part-20240119T120000Z-beef").write_bytes(b"half")
+    chosen = shelf.choose(None)
+    assert chosen.full.path == good.path
+    told = dict(one.split(": ", 1) for one in chosen.skipped)
+    assert told.pop("bit.tar").startswith("images.tar was changed")
+    assert "no tar that can be read to its end" in told.pop("cut.tar")
+    assert told.pop("unproven.tar") == told.pop(borrowed.path.name) == "it was never proven"
+    assert told.pop("unknown.tar") == "the journal does not know it"
+    assert told.pop("theirs.tar") == "its signature is not that of this deployment"
+    assert "not a full backup of ours" in told.pop("pictures.tar") or told == {}
+    assert told == {}
+
+
+def test_none_is_proven(shelf: FullShelf) -> None:
+    """The refusal tells the reason for each."""
+    put(shelf, "a.tar", 1, proven=False)
+    flip(put(shelf, "b.tar", 2).path)
+    with pytest.raises(Refused, match=r"is proven: b\.tar: images\.tar was changed .*; a\.tar: it was never proven"):
+        shelf.choose(None)
+
+
+def test_a_named_one_needs_no_proof_but_every_byte(shelf: FullShelf) -> None:
+    """The journal may be gone with the rest; then that is said. One that the journal knows otherwise is refused."""
+    one = put(shelf, "a.tar", 1, known=False, proven=False)
+    chosen = shelf.choose(str(one.path))
+    assert len(chosen.notes) == 2
+    assert shelf.choose(one.path.name).full.path == one.path
+    shelf.note("taken", chosen.manifest.id, manifest=H)
+    with pytest.raises(Refused, match="not the one that the journal recorded"):
+        shelf.choose("a.tar")
+
+
+def command(shelf: FullShelf, *words: str) -> tuple[int, str]:
+    """The real command, without docker: exit code and what it said."""
+    environment = {**os.environ, "PATH": "/nowhere", "PYTHONPATH": str(ROOT)}
+    argv = [sys.executable, "-m", "rollback", *words]
+    done = subprocess.run(
+        argv, cwd=shelf.deployment.root, env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("recover", "--yes"), 20, "No full backup in"),
+        (("recover", "--plan"), 20, "never proven"),
+        (("recover", "nothing.tar", "--yes"), 2, "There is no full backup nothing.tar; in"),
+        (("recover", "flipped.tar", "--yes"), 20, "images.tar was changed after it was written"),
+        (("recover", "cut.tar", "--yes"), 20, "it has no end: it is cut"),
+        (("recover", "theirs.tar", "--yes"), 20, "is not a full backup of ours"),
+        (("recover", "--everything", "--surprise"), 2, "No such option"),
+        # without docker something could not be read, and nothing was begun
+        (("backup", "full"), 50, "`docker` is not installed"),
+    ],
+)
+def test_how_the_command_ends(shelf: FullShelf, words: tuple[str, ...], code: int, says: str) -> None:
+    """Nothing to believe: refused. No such file, no such option: wrong usage. One sentence, and nothing was changed."""
+    put(shelf, "unproven.tar", 1, proven=False)
+    flip(put(shelf, "flipped.tar", 2).path)
+    cut = put(shelf, "cut.tar", 3).path
+    cut.write_bytes(cut.read_bytes()[:-600])
+    (shelf.folder / "theirs.tar").write_bytes(b"\0" * 10240)
+    got, said = command(shelf, *words)
+    assert (got, says in said) == (code, True), said
+
+
+def test_the_journal_tells_of_archives(shelf: FullShelf) -> None:
+    """What was taken is found again by its id."""
+    one = put(shelf, "a.tar", 1)
+    entry = shelf.journal.entries()[0]
+    assert (entry.event, entry.data["did"]) == (EVENT, "taken")
+    assert shelf.recorded(one.manifest().id) == digest(one.raw())
+    assert shelf.recorded("20240119T120000Z-dead") is None
+    assert MARK.encode() in one.path.read_bytes()[:100]
+
+
+LOG = """\
+2024-01-19T11:59:59.9Z {"time":"x","request":"POST /api/projects HTTP/1.1","status":201,"scheme":"http"}
+2024-01-19T12:00:00.1Z {"time":"x","request":"POST /api/projects HTTP/1.1","status":201,"scheme":"http"}
+2024-01-19T12:00:01.1Z {"request":"POST /api/projects/5f0c9d6e-0000-4000-8000-000000000001/i HTTP/1.1","status":201}
+2024-01-19T12:00:02.1Z {"request":"GET /api/projects HTTP/1.1","status":200}
+2024-01-19T12:00:03.1Z {"request":"POST /api/projects HTTP/1.1","status":500}
+2024-01-19T12:00:04.1Z 10.0.0.1 - - [19/Jan/2024:12:00:04 +0000] "DELETE /api/projects/17 HTTP/1.1" 204 0 "-" "curl"
+2024-01-19T12:00:05.1Z {"upstream":"POST is a word","status":200}
+2024-01-19T12:00:06.1Z 2024/01/19 12:00:06 [notice] 1#1: signal process started
+"""
+
+
+def test_acknowledged_writes_are_counted_from_the_edges_log() -> None:
+    """Only what changes something, was answered as done, and came after the backup; in both formats."""
+    found = acknowledged(LOG.splitlines(keepends=True), NOON)
+    assert (found.count, found.last) == (3, "2024-01-19T12:00:04")
+    assert dict(found.kinds) == {"POST /api/projects": 1, "POST /api/projects/*/i": 1, "DELETE /api/projects/*": 1}
+    assert acknowledged(LOG.splitlines(), NOON + timedelta(hours=1)).count == 0
+
+
+def test_services_come_up_in_order(shelf: FullShelf) -> None:
+    """As rollback.toml says; where it says nothing, stores before what needs them, the edge last, strangers kept."""
+    settings = shelf.deployment.settings
+    services = ["backend", "certbot", "db", "frontend-prod", "ml", "nginx-prod", "redis"]
+    first = ["db", "redis", "ml", "backend", "frontend-prod", "nginx-prod"]
+    assert order(settings, services) == [*first, "certbot"]
+    silent = settings.model_copy(update={"recovery": settings.recovery.model_copy(update={"first": []})})
+    assert order(silent, services) == ["db", "certbot", "redis", "ml", "backend", "frontend-prod", "nginx-prod"]
+
+
+def test_volumes_are_found_by_who_writes_them() -> None:
+    """Once each, by the service that writes; bind mounts and volumes without a name are none."""
+    model = {
+        "volumes": {"data": {"name": "p_data"}, "idle": {"name": "p_idle"}},
+        "services": {
+            "a": {"volumes": [{"type": "volume", "source": "data", "target": "/r", "read_only": True}]},
+            "b": {
+                "volumes": [
+                    {"type": "volume", "source": "data", "target": "/w"},
+                    {"type": "bind", "source": "/etc", "target": "/etc"},
+                    {"type": "volume", "target": "/anonymous"},
+                ]
+            },
+            "c": {},
+        },
+    }
+    assert mounted(model) == [Mounted("data", "p_data", "b", "/w")]
+
+
+def test_what_a_user_asks_is_quoted_for_curl() -> None:
+    """Whatever a value holds, it stays one value."""
+    text = config("http://x/a", "POST", {"Authorization": 'Bearer a"b\\c'}, '{"a": "b"}')
+    assert 'header = "Authorization: Bearer a\\"b\\\\c"' in text.splitlines()
+    assert 'data-raw = "{\\"a\\": \\"b\\"}"' in text.splitlines()
+
+
+def python(script: str) -> list[str]:
+    """A program of its own."""
+    return [sys.executable, "-c", script]
+
+
+def test_streams_flow_to_their_end_and_failures_are_told(tmp_path: Path) -> None:
+    """What flows out is whole; what flows in arrives; an exit code counts, unless the reader may stop."""
+    engine = Engine(tmp_path)
+    with engine.outflow(python("import sys; sys.stdout.buffer.write(b'x' * 3_000_000)")) as stream:
+        assert len(stream.read()) == 3_000_000
+    with engine.inflow(python("import sys; open('in', 'wb').write(sys.stdin.buffer.read())")) as target:
+        target.write(b"\0\r\n" * 100_000)
+    assert (tmp_path / "in").read_bytes() == b"\0\r\n" * 100_000
+    broken = python("import sys; print('x'); print('no room', file=sys.stderr); sys.exit(3)")
+    with pytest.raises(CommandFailed, match="exit code 3: no room"), engine.outflow(broken) as stream:
+        stream.read()
+    with engine.outflow(broken, whole=False) as stream:
+        assert stream.read(1) == b"x"
+    closed = python("raise SystemExit(4)")
+    with pytest.raises(CommandFailed, match="exit code 4"), engine.inflow(closed) as target:
+        target.write(b"x" * 10_000_000)
+
+
+def test_a_stream_that_hangs_is_ended(tmp_path: Path) -> None:
+    """After its time; and a block that fails ends it as well, with its own error."""
+    engine, hanging = Engine(tmp_path), python("import time; time.sleep(60)")
+    with pytest.raises(CommandFailed), engine.outflow(hanging, seconds=0.3) as stream:
+        stream.read()
+    failing: Callable[[], float] = lambda: 1 / 0  # noqa: E731
+    with pytest.raises(ZeroDivisionError), engine.outflow(hanging):
+        failing()
+
+
+def test_a_journal_entry_holds_json_alone(shelf: FullShelf) -> None:
+    """What is noted can be read again."""
+    shelf.note("proven", "x", rungs=["a", "b"])
+    assert json.loads(shelf.journal.path.read_text(encoding="utf-8").splitlines()[-1])["data"]["rungs"] == ["a", "b"]
