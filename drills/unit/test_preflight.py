@@ -107,7 +107,7 @@ def test_the_secrets_of_a_real_deployment_are_known(tmp_path: Path) -> None:
     kept.parent.mkdir(parents=True)
     kept.write_text("JWT_SECRET=the-secret-of-last-year\n")
     with (tmp_path / "rollback.toml").open("a") as file:
-        file.write('\n[verify]\naccount = "v@x"\npassword_file = "pw"\n')
+        file.write('\naccount = "v@x"\npassword_file = "pw"\n')
     (tmp_path / "pw").write_text("of-the-account\n")
     redact = of_deployment(Deployment.load(tmp_path))
     text = (

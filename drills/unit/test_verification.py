@@ -284,8 +284,8 @@ def test_without_a_record_nobody_says_what_should_run() -> None:
 
 
 def deployment(folder: Path, text: str) -> Deployment:
-    """The reference deployment with a [verify] of its own."""
-    (folder / "rollback.toml").write_text((REFERENCE / "rollback.toml").read_text() + f"\n[verify]\n{text}\n")
+    """The reference deployment with more in [verify], its last table."""
+    (folder / "rollback.toml").write_text((REFERENCE / "rollback.toml").read_text() + f"\n{text}\n")
     return Deployment.load(folder)
 
 
