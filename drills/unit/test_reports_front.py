@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import re
 from datetime import UTC, date, datetime
+from fnmatch import fnmatchcase
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from reports.past import Run as Earlier
 from reports.policy import Exemption, Policy
 from reports.run import Planned, Run
 from reports.summary import render
+from reports.wording import seconds
 
 ROOT = Path(__file__).parents[2]
 TODAY = date(2026, 12, 1)
@@ -264,6 +267,17 @@ def test_the_readme_has_the_figures_that_were_measured() -> None:
     """Its table is rendered from drills/measured.jsonl: `python -m reports --readme` writes both."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert readme == measured.placed(readme, lines.read(ROOT / "drills" / "measured.jsonl"))
+
+
+def test_an_objective_in_the_readme_is_the_one_that_is_held() -> None:
+    """The table of the runbook's sections promises what the drills were measured against."""
+    table = (ROOT / "README.md").read_text(encoding="utf-8").split("## The runbook, section by section")[1]
+    rows = [line.strip("|").split("|") for line in table.split("\n## ")[0].splitlines() if line.startswith("| ")]
+    promised = {name: row[4].strip() for row in rows for name in re.findall(r"`([^`]+)`", row[3])}
+    for one in lines.read(ROOT / "drills" / "measured.jsonl"):
+        if one.objective is not None:
+            fit = next(goal for pattern, goal in promised.items() if fnmatchcase(one.id, pattern))
+            assert fit in {seconds(one.objective), "none fails"}, one.id
 
 
 def test_a_table_that_was_typed_is_stale() -> None:

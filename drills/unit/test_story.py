@@ -82,6 +82,18 @@ def test_figures_have_units_and_bounds() -> None:
     ]
 
 
+def test_a_ci_system_gets_the_figures() -> None:
+    """As properties of the test in junit.xml; what was not measured is left out."""
+    assert dict(story.properties(LINE)) == {
+        "drill": "application-crash",
+        "verdict": "fail",
+        "seed": "7",
+        "objective_s": "300",
+        "rto_read_s": "31.04",
+        "writes_lost": "1",
+    }
+
+
 def test_every_class_of_writes_is_explained() -> None:
     """A reader of the ledger need not know the code."""
     table = rows(story.ledger(dict.fromkeys(CLASSES, 1)))
