@@ -79,7 +79,7 @@ UNKNOWN = {
     "top": (
         "[observability]\n",
         "observability",
-        "backup, certificates, compose, contacts, database, deployment, edge",
+        "backup, certificates, compose, contacts, containment, database, deployment, edge",
     ),
     "deployment": ("[compose]\nfile = 'a'\n", "compose.file", "env_files, files, profiles"),
     "services.x": ("typo = 1\n", "services.backend.typo", "assets, build, health, port, service, upstream, version"),
