@@ -30,6 +30,7 @@ class Section:
 
 
 SECTIONS = (
+    Section("Pre-Rollback Checklist", "Record before", "", _LEAD),
     Section("Application Rollback / Quick Rollback (Docker)", "Application", "App Error", _LEAD),
     Section("Application Rollback / Interrupted", "Application, interrupted", "App Error", _LEAD),
     Section("Application Rollback / Rollback with Zero Downtime (Blue-Green)", "Blue-green", "App Error", _LEAD),

@@ -51,9 +51,11 @@ def test_the_reference_file_is_valid() -> None:
 
 
 def arrives(written: object, found: object) -> bool:
-    """Whether a value is what was written; of a table, each key of it, whatever has a default beside."""
+    """Whether a value is what was written; of a table, each key of it, whatever has a default beside, and of a list."""
     if isinstance(written, dict) and isinstance(found, dict):
         return all(key in found and arrives(value, found[key]) for key, value in written.items())
+    if isinstance(written, list) and isinstance(found, list):
+        return len(written) == len(found) and all(map(arrives, written, found))
     return written == found
 
 
