@@ -105,7 +105,8 @@ class Isolation:
         for one in self.inside():
             homes = [home for home in _homes(one) if home.network != self.network]
             if homes:
-                found.homes[one["Id"]] = homes
+                # after a kill it may be in some of them only
+                found.homes.setdefault(one["Id"], homes)
         edge = self.deployment.settings.edge.service
         ports = [port for one in self.inside() if _service(one) == edge for port in _published(one)]
         found.ports = ports or found.ports
@@ -130,7 +131,8 @@ class Isolation:
             return
         for one in now:
             self.deployment.engine.ask(commands.network_disconnect(one.network, raw["Id"]))
-        names = sorted({*(name for one in now for name in one.aliases), *filter(None, [_service(raw)])})
+        known = [*now, *self._standing().homes.get(raw["Id"], [])]
+        names = sorted({*(name for one in known for name in one.aliases), *filter(None, [_service(raw)])})
         self.deployment.engine.ask(commands.network_connect(self.network, raw["Id"], names))
 
     def admit(self) -> None:

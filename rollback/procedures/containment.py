@@ -96,6 +96,7 @@ class _Procedure:
     def _notes(self, parts: Sequence[str]) -> Iterator[str]:
         if "isolate" in parts:
             yield "users reach nothing but a maintenance page until it is opened again: `rollback contain reopen`"
+            yield "until then nobody may type `docker compose up`: it puts services back into networks that lead out"
             allowed = ", ".join(self.facts["allow"]) or "nobody; whoever is on this host has `docker exec`"
             yield f"past the page: {allowed} ([containment] allow)"
         if "rotate" in parts:
@@ -126,15 +127,11 @@ class _Procedure:
         return Step(
             "isolated: outside a maintenance page, inside no way out",
             "the intruder loses every way in and out before he notices",
-            self._is_shut,
+            self._isolation.reading,
             self._isolation.shut,
             self._open_again,
             moves_users=True,
         )
-
-    def _is_shut(self) -> Reading:
-        """Where the run goes on to open it again, it need not be shut any more once it was."""
-        return self._isolation.reading()
 
     def _open_again(self) -> None:
         """Only while nothing was changed: half rotated secrets are opened by nobody but the operator."""
