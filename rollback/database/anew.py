@@ -62,7 +62,7 @@ class Anew:
         return look
 
     def restore(self, manifest: Manifest, folder: Path) -> None:
-        """Restore roles and the database in the place of what is there, prove it equal to its manifest, and say so in its comment.
+        """Restore roles, and the database in place of what is there, prove it equal, and say so in its comment.
 
         Raises:
             CommandFailed: PostgreSQL refused something, with its message.
