@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg import sql
 
+from rollback.database import disposable
 from rollback.database.backup import state
 from rollback.database.backup.restore import RESTORE
 from rollback.database.backup.take import GLOBALS
@@ -61,12 +62,16 @@ class Anew:
         return look
 
     def restore(self, manifest: Manifest, folder: Path) -> None:
-        """Restore roles and the database, prove it equal to its manifest, and say so in its comment.
+        """Restore roles, and the database in place of what is there, prove it equal, and say so in its comment.
 
         Raises:
             CommandFailed: PostgreSQL refused something, with its message.
             Failed: what was restored is not what the manifest says.
         """
+        disposable.sweep(self.server.engine)
+        with self.server.connect("postgres", autocommit=True) as admin:
+            # what a killed restore has left of it, with its sessions
+            admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(self.name)))
         self._roles((folder / GLOBALS).read_bytes())
         done = self.server.run([*RESTORE, "-d", "template1", "/exchange/dump"], folder=folder, seconds=_DAY)
         if done.code != 0:

@@ -79,6 +79,7 @@ class Volumes:
 
     @contextmanager
     def _porter(self, name: str, *, readonly: bool) -> Iterator[str]:
+        disposable.sweep(self._engine)  # what was killed would hold the volume
         hidden, own = disposable.volumes(self._engine, self.image), disposable.name("porter")
         argv = commands.porter(
             self.image,

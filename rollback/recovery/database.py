@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollback import commands, progress
 from rollback.archive.manifest import BACKUP
-from rollback.database import server
+from rollback.database import disposable, server
 from rollback.database.anew import Anew
 from rollback.database.backup.desk import Desk
 from rollback.database.backup.shelf import Backup
@@ -138,6 +138,7 @@ class Database:
         one, deployment = self.volume(), self.ground.deployment
         if not self.ground.volumes().there(self.ground.kept_volume(one.key)):
             raise Failed(f"The copy of {one.name} is gone: nothing is removed.", "`rollback abort`, then begin again")
+        disposable.sweep(deployment.engine)
         using = set(deployment.engine.ask(commands.containers(f"volume={one.name}")).split())
         ours = {each.id for each in deployment.containers()}
         if using - ours:
