@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from reports import lines, measured, runbook
+from reports import lines, measured, policy, runbook
 from reports.answers import Answers, answers
 from reports.front import front
 from reports.past import Point
@@ -240,6 +240,16 @@ def test_every_section_of_a_drill_is_one_of_the_runbook() -> None:
     known = {one.name for one in runbook.SECTIONS}
     assert named
     assert named - known == set(), "add it to reports/runbook.py"
+
+
+def test_every_procedure_has_a_monthly_drill() -> None:
+    """Otherwise the monthly run is red by itself; what may go without one is exempt by name in drills/gate.toml."""
+    monthly = [
+        path for path in (ROOT / "drills").rglob("test_*.py") if "pytest.mark.monthly" in path.read_text("utf-8")
+    ]
+    drilled = {name for path in monthly for name in _sections(path)}
+    exempt = set(policy.read(ROOT / "drills" / "gate.toml").procedures)
+    assert {one.name for one in runbook.SECTIONS if one.asked} - drilled - exempt == set()
 
 
 def _sections(path: Path) -> set[str]:
