@@ -123,7 +123,11 @@ def test_a_red_gate_is_never_a_plain_yes() -> None:
 
 def test_a_partial_run_says_so() -> None:
     """One drill by hand is no monthly drill."""
-    assert "partial run" in page(ALL, run=Run(**{**WHOLE.__dict__, "complete": False}))
+    partial = Run(**{**WHOLE.__dict__, "complete": False})
+    assert "Can we roll back today? Not shown: this was a partial run. App Error: as far as drilled" in page(
+        ALL, run=partial
+    )
+    assert "Can we roll back today? No." in page([drill(verdict="fail")], run=partial)
     assert "partial run" not in page(ALL)
 
 
