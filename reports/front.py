@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reports import runbook
-from reports.answers import LIMITS, UNTESTED
+from reports.answers import LIMITS
 from reports.lines import FAIL, PASS
-from reports.wording import ANSWERS, bounds, headline, identity, plain, seconds, word
+from reports.wording import answered, bounds, headline, identity, plain, seconds, word
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -60,7 +60,7 @@ def front(run: Run, drills: Sequence[Drill], given: Answers, places: Mapping[str
     """
     parts = [
         _top(run, given),
-        _issues(given),
+        _issues(run, given),
         _procedures(given, places),
         _changes(given, places),
         _untested(given),
@@ -78,7 +78,7 @@ def front(run: Run, drills: Sequence[Drill], given: Answers, places: Mapping[str
 
 def _top(run: Run, given: Answers) -> str:
     answer, sentence = headline(run, given)
-    kind = _kind(given.verdict)
+    kind = _kind(given.verdict, partial=not run.complete)
     return (
         f"<header><h1>SpherosegV4 rollback drill, {given.day}</h1>"
         f'<a class="go" href="{OVERVIEW}">Every drill in detail →</a></header>'
@@ -87,8 +87,8 @@ def _top(run: Run, given: Answers) -> str:
     )
 
 
-def _issues(given: Answers) -> str:
-    rows = "".join(_row(one, ANSWERS[one.verdict]) for one in given.issues)
+def _issues(run: Run, given: Answers) -> str:
+    rows = "".join(_row(one, answered(one.verdict, run), partial=not run.complete) for one in given.issues)
     head = ("If this happens", "Can we?", *_HEAD[2:])
     return f"<h2>The runbook's Quick Reference</h2>{_table(head, rows)}{_READ}"
 
@@ -100,12 +100,12 @@ _READ = (
 )
 
 
-def _row(one: Procedure, answer: str) -> str:
+def _row(one: Procedure, answer: str, *, partial: bool = False) -> str:
     slow = one.slowest
     drills = f"{one.passed} of {len(one.drills)} drills passed" if one.drills else "no drill ran"
     cells = (
         ("name", "", f"{escape(one.title)}<br><small>{drills}</small>"),
-        ("", "Verdict", f'<span class="tag {_kind(one.verdict)}">{escape(answer)}</span>'),
+        ("", "Verdict", f'<span class="tag {_kind(one.verdict, partial=partial)}">{escape(answer)}</span>'),
         ("", "Objective", seconds(one.objective)),
         ("", "RTO, slowest path", "-" if slow is None else _time(slow)),
         ("", "Longest downtime", _downtime(one.downtime)),
@@ -283,5 +283,6 @@ def _table(head: Sequence[str], rows: str) -> str:
     return f'<div class="card"><table><thead><tr>{cells}</tr></thead><tbody>{rows}</tbody></table></div>'
 
 
-def _kind(verdict: str) -> str:
-    return {PASS: "pass", FAIL: "fail"}.get(verdict, "open") if verdict != UNTESTED else "open"
+def _kind(verdict: str, *, partial: bool = False) -> str:
+    """The colour of a verdict; the pass of a partial run is no answer to the question."""
+    return {PASS: "open" if partial else "pass", FAIL: "fail"}.get(verdict, "open")

@@ -21,18 +21,20 @@ class Section:
         title: what it is called in a table.
         issue: the row of the Quick Reference that it stands for; empty where it stands for none.
         owner: the role of RUNBOOK.md, Support Contacts, that answers for it.
+        asked: a whole run has to drill it; the tests drill interruptions, not the month.
     """
 
     name: str
     title: str
     issue: str
     owner: str
+    asked: bool = True
 
 
 SECTIONS = (
-    Section("Pre-Rollback Checklist", "Record before", "", _LEAD),
+    Section("Pre-Rollback Checklist", "Before a rollback", "", _LEAD),
     Section("Application Rollback / Quick Rollback (Docker)", "Application", "App Error", _LEAD),
-    Section("Application Rollback / Interrupted", "Application, interrupted", "App Error", _LEAD),
+    Section("Application Rollback / Interrupted", "Application, interrupted", "App Error", _LEAD, asked=False),
     Section("Application Rollback / Rollback with Zero Downtime (Blue-Green)", "Blue-green", "App Error", _LEAD),
     Section("Rollback Automation", "Automated rollback", "App Error", _LEAD),
     Section("Database Rollback / Rollback Individual Migration", "One migration", "DB Error", _DATABASE),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reports.wording import ANSWERS, UNKNOWN, bounds, counted, headline, plain, seconds, word
+from reports.wording import UNKNOWN, answered, bounds, counted, headline, plain, seconds, word
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,7 +27,7 @@ def render(run: Run, drills: Sequence[Drill], given: Answers) -> str:
         "# SpherosegV4 rollback drills",
         f"**Can we roll back today? {answer}** {sentence}",
         counted(drills),
-        table(ISSUES, map(_issue, given.issues)),
+        table(ISSUES, (_issue(one, run) for one in given.issues)),
         *_list("What got worse", [f"{one.drill.title}: {one.sentence}" for one in given.changes if not one.better]),
         *_list("Not tested", [f"{one.what}: {one.why}" for one in given.untested]),
         *_findings(given.findings),
@@ -40,11 +40,11 @@ def render(run: Run, drills: Sequence[Drill], given: Answers) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _issue(one: Procedure) -> tuple[str, ...]:
+def _issue(one: Procedure, run: Run) -> tuple[str, ...]:
     slow = one.slowest
     return (
         one.title,
-        f"**{ANSWERS[one.verdict]}**",
+        f"**{answered(one.verdict, run)}**",
         seconds(one.objective),
         UNKNOWN if slow is None else bounds(slow.slowest_low, slow.slowest),
         per_path(one.downtime),

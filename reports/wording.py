@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from reports.lines import Drill
     from reports.run import Run
 
-__all__ = ["ANSWERS", "bounds", "headline", "identity", "plain", "seconds", "word"]
+__all__ = ["answered", "bounds", "headline", "identity", "plain", "seconds", "word"]
 
 UNKNOWN = "-"
 ANSWERS = {
@@ -59,23 +59,23 @@ def plain(text: str) -> str:
     return line if len(line) <= _LONG else f"{line[: _LONG - 1]}…"
 
 
+def answered(verdict: str, run: Run) -> str:
+    """Return whether one can, in a word or two; a partial run says yes to nothing."""
+    return "As far as drilled" if verdict == PASS and not run.complete else ANSWERS[verdict]
+
+
 def headline(run: Run, given: Answers) -> tuple[str, str]:
     """Return the answer to the question of the page, and the sentence that goes with it."""
-    words = {
-        PASS: "Yes.",
-        FAIL: "No.",
-        INCONCLUSIVE: "Not shown.",
-        NOT_TESTED: "Not all of it.",
-        UNTESTED: "Not shown.",
-    }
     shown = [one for one in given.issues if one.verdict == PASS]
-    answer = words[given.verdict]
-    if given.verdict != FAIL and shown and len(shown) < len(given.issues):
+    answer = f"{ANSWERS[given.verdict]}."
+    if given.verdict != FAIL and not run.complete:
+        answer = "Not shown: this was a partial run."
+    elif given.verdict != FAIL and shown and len(shown) < len(given.issues):
         answer = f"In {len(shown)} of {len(given.issues)} cases."
-    if run.gate and given.verdict == PASS:
+    elif run.gate and given.verdict == PASS:
         answer = "Yes, but the gate is red."
-    parts = [f"{one.title}: {ANSWERS[one.verdict].lower()}" for one in given.issues]
-    partial = "" if run.complete else " This was a partial run: it stands for no monthly drill."
+    parts = [f"{one.title}: {answered(one.verdict, run).lower()}" for one in given.issues]
+    partial = "" if run.complete else " It was a partial run and stands for no monthly drill."
     held = f" The gate holds {len(run.gate)} sentence{'s' * (len(run.gate) != 1)} against it." if run.gate else ""
     return answer, f"{'; '.join(parts)}.{held}{partial}"
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from reports import lines, measured, runbook
+from reports import lines, measured, policy, runbook
 from reports.answers import Answers, answers
 from reports.front import front
 from reports.past import Point
@@ -123,7 +123,11 @@ def test_a_red_gate_is_never_a_plain_yes() -> None:
 
 def test_a_partial_run_says_so() -> None:
     """One drill by hand is no monthly drill."""
-    assert "partial run" in page(ALL, run=Run(**{**WHOLE.__dict__, "complete": False}))
+    partial = Run(**{**WHOLE.__dict__, "complete": False})
+    assert "Can we roll back today? Not shown: this was a partial run. App Error: as far as drilled" in page(
+        ALL, run=partial
+    )
+    assert "Can we roll back today? No." in page([drill(verdict="fail")], run=partial)
     assert "partial run" not in page(ALL)
 
 
@@ -240,6 +244,16 @@ def test_every_section_of_a_drill_is_one_of_the_runbook() -> None:
     known = {one.name for one in runbook.SECTIONS}
     assert named
     assert named - known == set(), "add it to reports/runbook.py"
+
+
+def test_every_procedure_has_a_monthly_drill() -> None:
+    """Otherwise the monthly run is red by itself; what may go without one is exempt by name in drills/gate.toml."""
+    monthly = [
+        path for path in (ROOT / "drills").rglob("test_*.py") if "pytest.mark.monthly" in path.read_text("utf-8")
+    ]
+    drilled = {name for path in monthly for name in _sections(path)}
+    exempt = set(policy.read(ROOT / "drills" / "gate.toml").procedures)
+    assert {one.name for one in runbook.SECTIONS if one.asked} - drilled - exempt == set()
 
 
 def _sections(path: Path) -> set[str]:
