@@ -34,6 +34,7 @@ def test_every_line_of_the_checklist_can_turn_red(drill: Bench) -> None:
     drill(inspected(Damaged(LINES, killed=True), monitored=True), Inspection)
 
 
+@pytest.mark.exhaustive  # it may have to install a browser
 @pytest.mark.drill(id="verification-browser", **FACTS)
 def test_a_browser_sees_what_no_request_shows(drill: Bench) -> None:
     """A page whose script is broken answers every request with 200: the browser's line alone turns red."""

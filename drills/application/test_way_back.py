@@ -90,6 +90,7 @@ def told_of_the_port(case: Case) -> list[Finding]:
     return [Finding("plan names the port", Verdict.PASS if told else Verdict.FAIL, case.plan[-600:])]
 
 
+@pytest.mark.exhaustive  # recovered-everything has a neighbour as well
 @pytest.mark.drill(id="application-bystander", severity="blocker", **FACTS)
 def test_other_projects_on_the_host_are_not_touched(drill: Bench, tmp_path: Path) -> None:
     """Another project's containers, images and volumes on the same engine are what they were, throughout."""

@@ -120,6 +120,7 @@ def test_intruder_is_shut_out(drill: Bench, intrusion: Intrusion) -> None:
     drill(breached(intrusion))
 
 
+@pytest.mark.exhaustive  # what keeps the hole shut has unit tests
 @pytest.mark.drill(id="breach-not-reopened", **FACTS)
 def test_later_rollbacks_do_not_open_the_hole_again(drill: Bench, intrusion: Intrusion) -> None:
     """Env files, database and rows go back to what is older than the breach: nothing that was revoked is good again."""

@@ -156,6 +156,7 @@ def _neighbour(name: str) -> dict[str, str]:
     return {key: value for key, value in everybody.items() if name in f"{key} {value}"}
 
 
+@pytest.mark.exhaustive  # recovered-everything goes the same way, and kills are drilled elsewhere
 @pytest.mark.drill(id="recovered-damaged", **FACTS)
 def test_data_directory_is_damaged_and_the_operator_killed(drill: Bench) -> None:
     """PostgreSQL cannot start on its files; the command is killed in the restore, and somebody else goes on."""
