@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fixtures.monitoring import JOBS, look
-from rollback import settings
+from rollback import settings, tables
 from rollback.engine import Engine
 from rollback.outcome import Refused
 from rollback.parts.monitoring import Monitoring, Program, gap
@@ -100,7 +100,7 @@ def test_which_file_is_checked(command: object, path: str) -> None:
 def test_a_deployment_without_monitoring_is_refused_in_a_sentence(tmp_path: Path) -> None:
     """It says which keys are missing."""
     one = answering(tmp_path, "")
-    table = one.settings.model_copy(update={"monitoring": settings.MonitoringTable()})
+    table = one.settings.model_copy(update={"monitoring": tables.MonitoringTable()})
     with pytest.raises(Refused, match=r"no monitoring stack") as stop:
         Monitoring.beside(replace(one, settings=table))
     assert "[monitoring] files" in stop.value.next_step

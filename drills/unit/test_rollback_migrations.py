@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rollback import settings
+from rollback import tables
 from rollback.database import checkout
 from rollback.database.expectation import Made, Migration
 from rollback.database.fingerprint import Difference
@@ -63,7 +63,7 @@ def a_checkout(root: Path, *names: str) -> Any:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"-- {name}", encoding="utf-8-sig")
-    return SimpleNamespace(root=root, settings=SimpleNamespace(migrations=settings.MigrationsTable()))
+    return SimpleNamespace(root=root, settings=SimpleNamespace(migrations=tables.MigrationsTable()))
 
 
 @pytest.mark.parametrize(

@@ -7,21 +7,15 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from rollback.outcome import UsageError
+from rollback.tables import COLUMN, QUALIFIED, Table
 
 __all__ = ["ContainmentTable", "UsersTable", "check"]
 
-_COLUMN = r"^[A-Za-z_][A-Za-z0-9_]*$"
-_QUALIFIED = r"^[A-Za-z_][A-Za-z0-9_.]*$"
 
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class UsersTable(_Table):
+class UsersTable(Table):
     """[containment.users]: where accounts are kept, and how one is told to set a new password.
 
     Attributes:
@@ -30,14 +24,14 @@ class UsersTable(_Table):
         created: column that says since when there is the account.
     """
 
-    table: str = Field(default="users", pattern=_QUALIFIED)
-    id: str = Field(default="id", pattern=_COLUMN)
-    password: str = Field(default="password_hash", pattern=_COLUMN)
-    flag: str = Field(default="must_reset_password", pattern=_COLUMN)
-    created: str = Field(default="created_at", pattern=_COLUMN)
+    table: str = Field(default="users", pattern=QUALIFIED)
+    id: str = Field(default="id", pattern=COLUMN)
+    password: str = Field(default="password_hash", pattern=COLUMN)
+    flag: str = Field(default="must_reset_password", pattern=COLUMN)
+    created: str = Field(default="created_at", pattern=COLUMN)
 
 
-class ContainmentTable(_Table):
+class ContainmentTable(Table):
     """[containment]: what is done after a breach.
 
     Attributes:
@@ -54,13 +48,13 @@ class ContainmentTable(_Table):
     """
 
     archive: str | None = None
-    allow: list[str] = []
+    allow: list[str] = Field(default_factory=list)
     retry_after: int = Field(default=300, ge=1, le=86400)
-    secrets: dict[str, Literal["random", "database", "redis", "keep"]] = {}
-    roles: list[str] = []
-    tokens: dict[str, str] = {}
+    secrets: dict[str, Literal["random", "database", "redis", "keep"]] = Field(default_factory=dict)
+    roles: list[str] = Field(default_factory=list)
+    tokens: dict[str, str] = Field(default_factory=dict)
     redis: str | None = None
-    session_keys: list[str] = []
+    session_keys: list[str] = Field(default_factory=list)
     users: UsersTable = UsersTable()
 
 
@@ -88,5 +82,5 @@ def check(path: Path, root: Path, table: ContainmentTable) -> None:
                 f"{path}: [containment] allow holds `{one}`.", "write addresses as 192.0.2.7 or 192.0.2.0/24"
             ) from None
     for name, column in table.tokens.items():
-        if not (re.fullmatch(_QUALIFIED, name) and re.fullmatch(_COLUMN, column)):
+        if not (re.fullmatch(QUALIFIED, name) and re.fullmatch(COLUMN, column)):
             raise UsageError(f"{path}: [containment.tokens] {name} = `{column}` is no table and column.", "mend it")

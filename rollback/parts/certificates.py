@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rollback.deployment import Deployment
-    from rollback.settings import CertificatesTable
+    from rollback.tables import CertificatesTable
 
 __all__ = ["check", "ends", "fault", "shown", "wanted_names"]
 

@@ -15,7 +15,7 @@ from rollback.plan import Reading
 
 if TYPE_CHECKING:
     from rollback.deployment import Deployment
-    from rollback.settings import UserTable
+    from rollback.recovery.table import UserTable
 
 __all__ = ["Visitor", "config"]
 

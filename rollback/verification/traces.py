@@ -13,7 +13,7 @@ from rollback.verification.line import NotTested
 
 if TYPE_CHECKING:
     from rollback.database.server import Connection
-    from rollback.settings import UploadsTable, VerifyTable
+    from rollback.tables import UploadsTable, VerifyTable
 
 __all__ = ["Belongings", "Traces"]
 
