@@ -152,10 +152,10 @@ def test_everything_is_gone(drill: Bench, tmp_path: Path) -> None:
 
 
 def _neighbour(name: str) -> dict[str, str]:
-    """What is his; an image may have names of others besides, who come and go."""
-    his = {key: value for key, value in world.bystanders("").items() if name in f"{key} {value}"}
-    return {key: " ".join(one for one in value.split() if name in one) if key.startswith("image ") else value
-            for key, value in his.items()}  # fmt: skip
+    """All of one project; an image has names of others as well, which come and go."""
+    everybody = {key: value for key, value in world.bystanders("").items() if name in f"{key} {value}"}
+    ours = {key: " ".join(one for one in value.split() if name in one) for key, value in everybody.items()}
+    return {key: ours[key] if key.startswith("image ") else value for key, value in everybody.items()}
 
 
 @pytest.mark.exhaustive  # recovered-everything goes the same way, and kills are drilled elsewhere
