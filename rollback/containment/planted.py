@@ -118,6 +118,8 @@ class Planted:
         for (database,) in rows:
             with live.connect(str(database), autocommit=True) as session:
                 session.execute("SET session_replication_role = replica")
+                # the database of before is kept as it was, read-only, and holds what is his as well
+                session.execute("SET default_transaction_read_only = off")
                 session.execute(sql.SQL("REASSIGN OWNED BY {} TO {}").format(role, heir))
                 session.execute(sql.SQL("DROP OWNED BY {}").format(role))
         with live.connect("postgres", autocommit=True) as admin:
