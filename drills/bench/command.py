@@ -21,10 +21,6 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from fixtures.authority import Authority
-from fixtures.slots import slot
-from fixtures.stack import Stack
-
 GOOD, BAD = "v4.0.0", "v4.1.0-crash"
 TRACE = "ROLLBACK_BENCH_TRACE"
 ROUNDS = 5
@@ -120,6 +116,10 @@ def bare() -> None:
 
 def main(target: str | None = None) -> None:
     """On a stack of its own."""
+    from fixtures.authority import Authority  # noqa: PLC0415 -- the child that is measured does without all this
+    from fixtures.slots import slot  # noqa: PLC0415 -- same
+    from fixtures.stack import Stack  # noqa: PLC0415 -- same
+
     bare()
     with slot(), tempfile.TemporaryDirectory() as name:
         folder = Path(name)
