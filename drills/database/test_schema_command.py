@@ -81,6 +81,7 @@ def test_the_schema_of_a_backup_and_of_a_release_comes_back(stack: Stack) -> Non
         assert session.execute(STATE.encode()).fetchall() == sound
 
 
+@pytest.mark.exhaustive  # kills of a repair and of a restore are always drilled
 def test_killed_after_the_commit_it_is_taken_back_or_gone_on_with(stack: Stack) -> None:
     """The journal has no word of the end: abort brings the schema of before back with its values, resume goes on."""
     stack.prepare()
