@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
+#: The phase of a drill in which its users begin to work.
+_LOAD = "load on"
 PASS, FAIL, INCONCLUSIVE, NOT_TESTED = "pass", "fail", "inconclusive", "not tested"
 
 
@@ -26,6 +28,7 @@ class Drill:
         announced: writes of which the rollback said beforehand that they will not be there.
         pace: median seconds of a good answer before the fault: how fast the host was.
         machine: the kind of machine; times of two kinds are not compared.
+        used: whether users were at work on it: only then there are writes to account for.
     """
 
     id: str
@@ -51,6 +54,7 @@ class Drill:
     machine: str = ""
     pace: float | None = None
     images: dict[str, str] = field(default_factory=dict)
+    used: bool = True
 
     @property
     def slowest(self) -> float | None:
@@ -117,6 +121,7 @@ def parse(raw: dict[str, Any]) -> Drill:
         pace=_seconds(raw.get("pace_s")),
         images={name: str(value) for name, value in (raw.get("images") or {}).items()},
         seed=raw.get("seed"),
+        used=not raw.get("phases") or _LOAD in {phase["name"] for phase in raw["phases"]},
         dirty=bool(raw.get("dirty")),
         **{name: str(raw.get(name) or "") for name in ("severity", "command", "started", "git_head", "machine")},
     )

@@ -144,6 +144,12 @@ def test_a_lost_write_is_red(verdict: str) -> None:
     assert "lost" in sentence
 
 
+def test_without_users_there_is_no_write_to_account_for() -> None:
+    """A drill of a checklist damages a deployment that nobody uses: its checks are the evidence."""
+    quiet = drill(writes={}, objective_s=None, phases=[{"name": "preflight", "seconds": 1.0}])
+    assert held(quiet) == []
+
+
 @pytest.mark.parametrize(
     ("recorded", "words"),
     [
@@ -152,6 +158,11 @@ def test_a_lost_write_is_red(verdict: str) -> None:
             drill(verdict="inconclusive", reason="thin"), "is inconclusive, not pass: thin", id="inconclusive"
         ),
         pytest.param(drill(writes={}), "without evidence: its writes", id="no-ledger"),
+        pytest.param(
+            drill(writes={}, phases=[{"name": "load on", "seconds": 0.1}]),
+            "without evidence: its writes",
+            id="no-ledger-with-users",
+        ),
         pytest.param(drill(rto_s={}), "without evidence: its recovery", id="no-recovery"),
         pytest.param(drill(objective_s=20), "took up to 25.2 s, its objective is 20 s", id="objective-overlooked"),
         pytest.param(drill(rto_s={"ml": {"low": 3, "high": None}}), "took up to inf s", id="never-back"),
