@@ -12,7 +12,7 @@ import pytest
 from fixtures.monitoring import JOBS, look
 from rollback import settings, tables
 from rollback.engine import Engine
-from rollback.outcome import Refused
+from rollback.outcome import Failed, Refused
 from rollback.parts.monitoring import Monitoring, Program, gap
 from rollback.parts.monitoring import _configuration as configuration
 
@@ -104,6 +104,22 @@ def test_a_deployment_without_monitoring_is_refused_in_a_sentence(tmp_path: Path
     with pytest.raises(Refused, match=r"no monitoring stack") as stop:
         Monitoring.beside(replace(one, settings=table))
     assert "[monitoring] files" in stop.value.next_step
+
+
+class Odd(Answering):
+    """One whose questions are really read."""
+
+    data = Monitoring.data
+
+
+@pytest.mark.parametrize("said", ["<html>", "{}", "[]", ""])
+def test_an_answer_that_is_none_is_a_sentence(tmp_path: Path, said: str) -> None:
+    """Something else may listen at that port; the plan is read before anything is proven."""
+    (tmp_path / "monitoring").mkdir()
+    one = Odd(tmp_path, settings.load(REFERENCE), Engine(tmp_path))
+    object.__setattr__(one, "said", said)
+    with pytest.raises(Failed, match="does not answer at /x as Prometheus does"):
+        one.data(PROMETHEUS, "/x")
 
 
 def test_lookout_calls_a_sound_stack_sound() -> None:

@@ -120,8 +120,16 @@ class Monitoring(Deployment):
         return result.out
 
     def data(self, program: Program, path: str) -> Any:
-        """The `data` of an answer of its HTTP API."""
-        return json.loads(self.answer(program, path))["data"]
+        """The `data` of an answer of its HTTP API.
+
+        Raises:
+            Failed: it does not answer, or not as Prometheus does.
+        """
+        said = self.answer(program, path)
+        try:
+            return json.loads(said)["data"]
+        except (ValueError, KeyError, TypeError):
+            raise Failed(f"{program.service} does not answer at {path} as Prometheus does: {said[:120]}") from None
 
     def loaded(self, program: Program) -> Reading:
         """Whether it works with the files as they are: it has loaded them since they changed last, and took them."""
