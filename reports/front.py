@@ -197,7 +197,7 @@ def _link(text: str, drill: str, places: Mapping[str, str]) -> str:
 def _changes(given: Answers, places: Mapping[str, str]) -> str:
     title = f"<h2>What got worse since {given.compared or 'last time'}</h2>"
     if given.compared is None:
-        return f'{title}<div class="card list">There is no earlier run to compare with: this one is the first.</div>'
+        return f'{title}<div class="card list">{_NO_MEASURE}</div>'
     worse, better = (
         "".join(
             f"<li>{_link(one.drill.title, one.drill.id, places)}: {escape(one.sentence)}</li>"
@@ -207,9 +207,17 @@ def _changes(given: Answers, places: Mapping[str, str]) -> str:
         for wanted in (False, True)
     )
     told = f"<ul>{worse}</ul>" if worse else _NOTHING_WORSE
-    return f'{title}<div class="card list">{told}{f"<p>Better:</p><ul>{better}</ul>" if better else ""}</div>'
+    told += f"<p>Better:</p><ul>{better}</ul>" if better else ""
+    return f'{title}<div class="card list">{told}{_fresh(given)}</div>'
 
 
+def _fresh(given: Answers) -> str:
+    ran = len({drill.id for one in given.procedures for drill in one.measured})
+    told = f"{given.fresh} of {ran} drills were in no earlier run: nothing is known of a change in them."
+    return f'<p class="soft">{told}</p>' if given.fresh else ""
+
+
+_NO_MEASURE = "There is no earlier run to compare with: no drill of this run was in an earlier one."
 _NOTHING_WORSE = (
     "<p>Nothing: no drill fails that passed, and none is slower by more than 25 % than on a host as fast before, "
     "beyond what the spacing of the probes explains.</p>"
