@@ -57,8 +57,9 @@ def test_edge_that_dies_of_a_syntax_error(drill: Bench) -> None:
     drill(put_back(syntax_error(), operator=operator, further=set_aside, budget=Budget(during=0)))
 
 
+@pytest.mark.gate
 @pytest.mark.exhaustive  # nginx-port-taken breaks the same file, and more
-@pytest.mark.drill(id="nginx-location", **FACTS)
+@pytest.mark.drill(id="nginx-location", brings=("nginx's files",), **FACTS)
 def test_location_that_sends_the_api_to_the_frontend(drill: Bench) -> None:
     """A configuration that is valid and wrong is taken back, and no request is lost by it."""
     drill(put_back(api_to_the_frontend(), budget=Budget(during=0)))

@@ -72,7 +72,7 @@ def table_after_table(drill: Drill) -> Outcome:
 
 
 def _typed(drill: Drill, words: tuple[str, ...]) -> Outcome:
-    """Nothing is written where users have changed what the plan lists by the time of the repair: typed again, as told."""
+    """Nothing is written where users have changed what the plan lists before the repair: typed again, as told."""
     for _ in range(TRIES):
         outcome = drill.stack.rollback(*words, "--yes")
         if outcome.status != REFUSED or AGAIN not in outcome.stdout + outcome.stderr:
@@ -99,7 +99,8 @@ def nothing_damaged(case: Case) -> list[Finding]:
 
 
 @pytest.mark.monthly
-@pytest.mark.drill(id="rows-repaired", **FACTS)
+@pytest.mark.gate
+@pytest.mark.drill(id="rows-repaired", brings=("rows",), **FACTS)
 def test_every_kind_of_damage_is_repaired(drill: Bench) -> None:
     """Garbage, NULLs, swapped keys, corrupt dates and lost rows come back from a backup; nothing newer is written."""
     drill(repaired(every_kind(), table_after_table, command=COMMANDS[-1]))

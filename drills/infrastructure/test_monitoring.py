@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.monthly, pytest.mark.infrastructur
 
 SECTION = "Infrastructure Rollback / Rollback Monitoring Stack"
 OBJECTIVE = 120
-HARDEST = "compose"
+HARDEST, QUICKEST = "compose", "receiver"
 FACTS = {"section": SECTION, "procedure": "monitoring", "severity": "normal", "objective": OBJECTIVE}
 RESIDUE = (
     Allowed("rows *", "users went on working", expected=False),
@@ -100,9 +100,10 @@ def broken(kind: str, **more: object) -> Scenario:
             kind,
             id=kind,
             marks=[
-                pytest.mark.drill(id=f"monitoring-{kind}", **FACTS),
+                pytest.mark.drill(id=f"monitoring-{kind}", brings=("monitoring's files",), **FACTS),
                 # the way back is the same for each of them
                 *([] if kind == HARDEST else [pytest.mark.exhaustive]),
+                *([pytest.mark.gate] if kind == QUICKEST else []),
             ],
         )
         for kind in KINDS

@@ -14,12 +14,13 @@ import pytest
 from ruamel.yaml import YAML
 from typer.main import get_command
 
+from reports import runbook
 from reports.wording import seconds
 from rollback.cli import app
 from rollback.outcome import Exit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -54,7 +55,9 @@ class Marked(NamedTuple):
     """One drill as its marker has it."""
 
     id: str
+    section: str
     objective: float | None
+    brings: tuple[str, ...]
     marks: frozenset[str]
 
 
@@ -76,9 +79,11 @@ def marked(path: Path) -> Iterator[Marked]:
         for row in rows or [()]:
             marks = [one.mark if isinstance(one, pytest.MarkDecorator) else one for one in (*own, *row)]
             names = frozenset(one.name for one in marks)
-            yield from (
-                Marked(one.kwargs["id"], one.kwargs["objective"], names) for one in marks if one.name == "drill"
-            )
+            yield from (_drill(one.kwargs, names) for one in marks if one.name == "drill")
+
+
+def _drill(facts: Mapping[str, Any], marks: frozenset[str]) -> Marked:
+    return Marked(facts["id"], facts["section"], facts["objective"], facts.get("brings", ()), marks)
 
 
 DRILLS = [
@@ -211,6 +216,32 @@ def test_the_objective_of_a_row_is_that_of_its_drills(row: list[str]) -> None:
     assert re.findall(r"\d+ \w+", row[4]) == [seconds(one) for one in held]
 
 
+#: What a release can bring broken, and what goes back with each rollback or before it and has no drill of its own.
+BROUGHT = {"images", "env files", "Compose files", "nginx's files", "monitoring's files", "migrations", "rows"}
+PART_OF_EACH = {"Pre-Rollback Checklist", "Post-Rollback Actions"}
+
+
+def covered(drills: Iterable[Marked]) -> set[str]:
+    """The chapters of the runbook that they drill, and what of a release is broken in them."""
+    return {name for one in drills for name in (one.section.partition(" / ")[0], *one.brings)}
+
+
+def test_the_gate_is_chosen_by_its_rule() -> None:
+    """Each chapter that rolls something back, each thing that a release can bring broken, and no drill without need."""
+    gate = [one for one in DRILLS if "gate" in one.marks]
+    chapters = {one.name.partition(" / ")[0] for one in runbook.SECTIONS if one.asked} - PART_OF_EACH
+    assert covered(gate) == chapters | BROUGHT
+    assert [one.id for one in gate if covered(other for other in gate if other != one) >= chapters | BROUGHT] == []
+
+
+def test_the_readme_has_the_rule_of_the_gate() -> None:
+    """It names what a release can bring, and the drills that stand for it."""
+    (rule,) = [text for text in README.split("\n\n") if text.startswith("**The gate**")]
+    told = " ".join(rule.split())
+    assert [one for one in sorted(BROUGHT) if one not in told] == []
+    assert {one.id for one in DRILLS if "gate" in one.marks} == set(re.findall(r"`(\w+-[\w-]+)`", told))
+
+
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#:]+)\)", README))))
 def test_linked_files_exist(link: str) -> None:
     """A picture or file that the README shows is in the repository."""
@@ -242,6 +273,16 @@ def test_the_repeated_drill_exists() -> None:
     (path, name), *others = re.findall(r"(drills/[\w/]+\.py)::(\w+)", README)
     assert not others
     assert f"def {name}(" in (ROOT / path).read_text(encoding="utf-8")
+
+
+def test_cron_runs_the_readme_command() -> None:
+    """Once a month what people are told to run, and whatever is left out of it, each with a report of its own."""
+    (table,) = re.findall(r"^```cron\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    jobs = [line for line in table.splitlines() if line[0].isdigit()]
+    assert [job.split()[2:5] for job in jobs] == [[day, "*", "*"] for day in "12"]
+    for job, words in zip(jobs, (MONTHLY, f"{EVERYTHING} -m exhaustive"), strict=True):
+        assert f"{words} --report-dir " in job
+        assert re.search(r"(?<!\\)%", job) is None, "cron takes it for a line break"
 
 
 def test_workflows_run_the_readme_command() -> None:
