@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from reports import runbook
 from reports.answers import LIMITS
 from reports.lines import FAIL, PASS
-from reports.wording import answered, bounds, headline, identity, plain, seconds, word
+from reports.wording import answered, bounds, headline, identity, outcome, plain, seconds, word
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -169,7 +169,7 @@ def _procedures(given: Answers, places: Mapping[str, str]) -> str:
 
 def _drills(one: Procedure, places: Mapping[str, str]) -> str:
     told = "".join(_drill(drill, places) for drill in one.drills)
-    summary = f"{len(one.drills)} drill{'s' * (len(one.drills) > 1)}"
+    summary = f"{len(one.drills)} drill{'s' * (len(one.drills) > 1)}: what went wrong, what was typed, what came of it"
     # what did not pass is not to be looked for
     opened = "" if one.passed == len(one.drills) else " open"
     return (
@@ -179,12 +179,13 @@ def _drills(one: Procedure, places: Mapping[str, str]) -> str:
 
 
 def _drill(drill: Drill, places: Mapping[str, str]) -> str:
-    back = bounds(drill.slowest_low, drill.slowest)
-    figures = "" if drill.slowest is None else f", back after {back}" if " to " in back else ", not back while watched"
-    reason = "" if drill.passed else f": {escape(plain(drill.reason))}"
+    reason = "" if drill.passed else f"<p>{escape(plain(drill.reason))}</p>"
+    typed = ", ".join(f"<code>{escape(one)}</code>" for one in drill.typed)
+    lines = (escape(drill.story), f"Typed: {typed}" if typed else "", escape(outcome(drill)))
+    told = "".join(f"<br><small>{line}</small>" for line in lines if line)
     return (
         f'<li><span class="tag {_kind(drill.verdict)}">{escape(drill.verdict)}</span> '
-        f"{_link(drill.title, drill.id, places)}{figures}{reason}</li>"
+        f"{_link(drill.title, drill.id, places)}{told}{reason}</li>"
     )
 
 
