@@ -31,7 +31,7 @@ class Drill:
         machine: the kind of machine; times of two kinds are not compared.
         used: whether users were at work on it: only then there are writes to account for.
         story: what went wrong, in plain words.
-        typed: what the operator typed that began something.
+        typed: what the operator typed that changed something.
     """
 
     id: str

@@ -135,6 +135,18 @@ def test_a_procedure_shows_its_worst_figures() -> None:
     assert "DB Error 2 of 2 drills passed Yes 15 min 80.0 to 90.3 s read 200.1 s 0 +6 as announced" in text
 
 
+def test_a_drill_says_what_happened_without_a_click_on_it() -> None:
+    """What went wrong, what was typed, how long users were without what, and what they lost."""
+    story = "v4.0.0 is withdrawn, and with it its migration."
+    more: dict[str, Any] = {"typed": ["rollback migration 012"], "downtime_s": {"read": {"low": 3, "high": 4.01}}}
+    assert (
+        f"{story} Typed: rollback migration 012 "
+        "Back after 22.0 to 24.0 s; down at most: read 4.1 s; writes lost: 0; writes undone as announced: 3"
+    ) in page([drill(story=story, **more)])
+    never = page([drill(rto_s={"ml": {"low": 30.0, "high": None}}, downtime_s={}, writes={}, requests={"failed": 2})])
+    assert "Back not within the drill; requests broken: 2" in never
+
+
 def test_a_loss_that_one_drill_did_not_account_for_is_not_zero() -> None:
     """The sum of an unknown is unknown."""
     given = told([*ALL, drill(id="x", writes={}, verdict="fail")])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
+from dataclasses import replace
 from html import unescape
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -65,6 +67,21 @@ def test_the_story_is_told_in_plain_words() -> None:
     ):
         assert words in text
     assert '<img alt="A release that crashes" width="100%" src="data:image/svg+xml;base64,PHN2Zy8+">' in told
+
+
+def test_what_was_typed_is_what_the_journal_has() -> None:
+    """Every command that changed something, as somebody would say it; a line that a kill has cut says nothing."""
+    typed = (
+        ("begin", "rollback migration 012 --yes --directory '/tmp/Prüf stand'"),
+        ("done", None),
+        ("resume", "rollback resume --yes --directory /tmp/x"),
+        ("begin", None),
+    )
+    entries = [{"event": event, "data": {"command": command} if command else {}} for event, command in typed]
+    journal = "".join(json.dumps(one) + "\n" for one in entries) + '{"event": "begin", "data"'
+    assert story.typed(journal) == ["rollback migration 012", "rollback resume"]
+    told = story.told("x", SCENARIO, replace(LINE, typed=["rollback a", "rollback b"]), "<svg/>")
+    assert "<code>rollback a</code>, <code>rollback b</code>" in told
 
 
 def test_figures_have_units_and_bounds() -> None:
