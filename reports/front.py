@@ -148,13 +148,13 @@ def _trend(one: Procedure) -> str:
     high = max(values) or 1.0
     step = _WIDTH / (len(values) - 1)
     points = [(round(i * step, 1), round(_HEIGHT - value / high * _HEIGHT, 1)) for i, value in enumerate(values)]
-    x, y = points[-1]
+    dots = "".join(f'<circle cx="{x}" cy="{y}" r="{2.8 if (x, y) == points[-1] else 1.7}"/>' for x, y in points)
     told = ", ".join(f"{day}: {value:.1f} s" for day, value in one.trend)
     share = f"{values[-1] / values[-2] - 1:+.0%}" if values[-2] else ""
     line = " ".join(f"{a},{b}" for a, b in points)
     return (
         f'<svg class="trend" width="{_WIDTH}" height="{_HEIGHT}" role="img"><title>RTO, upper bound: {told}</title>'
-        f'<polyline points="{line}"/><circle cx="{x}" cy="{y}" r="2.6"/></svg>'
+        f'<polyline points="{line}"/>{dots}</svg>'
         f"<br><small>{share} since<br>{one.trend[-2][0]}</small>"
     )
 

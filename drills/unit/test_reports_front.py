@@ -175,6 +175,17 @@ def test_nothing_is_said_to_be_no_worse_than_what_never_ran() -> None:
     assert "3 of 4 drills were in no earlier run: nothing is known of a change in them." in text
 
 
+def test_three_months_are_three_points() -> None:
+    """Of the drill that is slowest now, oldest first; what another kind of machine measured is no point."""
+    past = earlier(ALL[1].id, (9, True, 20.0), (10, True, 26.0))
+    html = front(WHOLE, ALL, told(ALL, past), {})
+    assert "RTO, upper bound: 2026-09-01: 20.0 s, 2026-10-01: 26.0 s, 2026-12-01: 24.0 s" in html
+    assert html.split("2026-12-01: 24.0 s")[1].split("</svg>")[0].count("<circle") == 3
+    assert "-8% since<br>2026-10-01" in html
+    elsewhere = [drill(machine="8 CPUs, Docker 29.0")]
+    assert "<polyline" not in front(WHOLE, elsewhere, told(elsewhere, past), {})
+
+
 def test_everything_that_was_not_tested_has_its_reason() -> None:
     """No drill, left out, never recorded, or said so itself."""
     run = Run(
