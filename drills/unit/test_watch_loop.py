@@ -14,9 +14,9 @@ from rollback.deployment import Answer, Container, Deployment
 from rollback.engine import Engine
 from rollback.journal import Journal
 from rollback.outcome import Refused
-from rollback.watch.decision import Baseline, Policy, Sample, Verdict
+from rollback.watch.decision import Baseline, Policy, Sample, Verdict, decide
 from rollback.watch.loop import Watch, no_rollback_of_a_rollback
-from rollback.watch.memory import Memory
+from rollback.watch.memory import KEPT, Memory
 from rollback.watch.signals import Sensor, baseline_of, requests_of, sampled
 
 REFERENCE = Path(__file__).parents[2] / "fixtures" / "spheroseg"
@@ -50,16 +50,29 @@ def watch(folder: Path, service: Service, told: list[str] | None = None) -> Watc
     """A watch over it."""
     said = told if told is not None else []
     memory = Memory(folder / "watch.jsonl", ABOUT)
-    return Watch(SHORT, None, service.look, Journal(folder / "journal.jsonl"), memory, said.append)
+    return Watch(SHORT, None, service.look, Journal(folder / "journal.jsonl"), memory, said.append, said.append)
 
 
 @pytest.mark.parametrize(("failed", "verdict"), [(0, Verdict.HEALTHY), (5, Verdict.ROLLBACK)], ids=["good", "bad"])
-def test_it_looks_until_something_is_decided_and_forgets_what_it_saw(
+def test_it_looks_until_something_is_decided_and_keeps_what_it_saw(
     tmp_path: Path, failed: int, verdict: Verdict
 ) -> None:
-    """The next watch begins anew."""
-    assert watch(tmp_path, Service(failed)).decided().verdict is verdict
+    """The next watch begins anew, and the decision can be made again from what was kept."""
+    service = Service(failed)
+    assert watch(tmp_path, service).decided().verdict is verdict
     assert not (tmp_path / "watch.jsonl").exists()
+    (kept,) = (tmp_path / "watches").glob("*.jsonl")
+    _, *seen, said = map(json.loads, kept.read_text(encoding="utf-8").splitlines())
+    assert len(seen) == service.looks
+    again = decide([Sample(**one) for one in seen], SHORT)
+    assert (again.verdict, again.sentence, None) == (said["verdict"], said["sentence"], said["baseline"])
+
+
+def test_old_watches_go(tmp_path: Path) -> None:
+    """The newest stay."""
+    for _ in range(KEPT + 2):
+        watch(tmp_path, Service()).decided()
+    assert len(list((tmp_path / "watches").glob("*.jsonl"))) == KEPT
 
 
 def test_a_killed_watch_goes_on_with_its_window(tmp_path: Path) -> None:

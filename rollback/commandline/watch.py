@@ -72,7 +72,7 @@ def _decided(operations: Operations, speaker: Speaker, version: str, images: dic
         else f"the edge's log does not say how {version} served: its latency is no measure"
     )
     memory = Memory(deployment.state / "watch.jsonl", {"to": version, "images": images})
-    return Watch(policy, baseline, sensor.look, operations.journal, memory, speaker.working).decided()
+    return Watch(policy, baseline, sensor.look, operations.journal, memory, speaker.working, speaker.say).decided()
 
 
 def _images(deployment: Deployment) -> dict[str, str]:
