@@ -45,7 +45,7 @@ def test_sabotaged_decision_is_caught(name: str) -> None:
 def test_watcher_that_reads_health_only_is_caught() -> None:
     """The runbook's loop around `curl`: a green page over failing requests keeps the release."""
 
-    def health_only(samples: tuple[Sample, ...], policy: Policy, baseline: Baseline) -> Decision:
+    def health_only(samples: tuple[Sample, ...], policy: Policy, baseline: Baseline | None) -> Decision:
         return decision.decide([replace(one, counts={"GET /": (60, 0)}) for one in samples], policy, baseline)
 
     wrong, _ = watching.mistakes(health_only)

@@ -64,7 +64,7 @@ def test_it_looks_until_something_is_decided_and_keeps_what_it_saw(
     (kept,) = (tmp_path / "watches").glob("*.jsonl")
     _, *seen, said = map(json.loads, kept.read_text(encoding="utf-8").splitlines())
     assert len(seen) == service.looks
-    again = decide([Sample(**one) for one in seen], SHORT)
+    again = decide([Sample(**one) for one in seen], Policy(**said["policy"]))
     assert (again.verdict, again.sentence, None) == (said["verdict"], said["sentence"], said["baseline"])
 
 

@@ -80,7 +80,7 @@ class Watch:
                 raise Refused("An operator works on the deployment: the watch stands back.", "`rollback history`")
             decision = decide(samples, self.policy, self.baseline)
             if decision.verdict is not Verdict.WATCHING:
-                self.say(f"what the watch saw: {self.memory.put_by(decision, self.baseline)}")
+                self.say(f"what the watch saw: {self.memory.put_by(decision, self.policy, self.baseline)}")
                 return decision
             self.tell(decision.sentence)
             # the interval itself, not a wait for something

@@ -13,7 +13,7 @@ from rollback.watch.decision import Sample
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rollback.watch.decision import Baseline, Decision
+    from rollback.watch.decision import Baseline, Decision, Policy
 
 __all__ = ["KEPT", "Memory"]
 
@@ -47,13 +47,14 @@ class Memory:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(sample)) + "\n")
 
-    def put_by(self, decision: Decision, baseline: Baseline | None) -> Path:
+    def put_by(self, decision: Decision, policy: Policy, baseline: Baseline | None) -> Path:
         """The watch is over: the next one begins anew, and what led to the decision stays to be read.
 
         Returns:
-            where: the samples, then a line with the verdict and what was compared with. The newest `KEPT` stay.
+            where: the samples, then a line with the decision and what else it follows from. The newest `KEPT` stay.
         """
-        said = {"verdict": decision.verdict, "sentence": decision.sentence, "baseline": baseline and asdict(baseline)}
+        from_what = {"policy": asdict(policy), "baseline": baseline and asdict(baseline)}
+        said = {"verdict": decision.verdict, "sentence": decision.sentence, **from_what}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(said) + "\n")
         folder = private.folder(self.path.parent / "watches")
