@@ -40,6 +40,7 @@ FACTS = {"section": SECTION, "procedure": "switch", "severity": "critical"}
 #: Its backend is sound; the release has to go all the same.
 BLUE = "v4.1.0-polygons"
 ILL = "v4.1.0-errors"
+CONTROLS = {"control: at once": switching.at_once, "control: runbook": switching.as_in_the_runbook}
 #: Bytes of a request that come one a second: longer than the watching, shorter than the drain's limit.
 DRIPS = 35
 RESIDUE = (
@@ -113,8 +114,7 @@ def zero_downtime(case: Case, drill: Bench) -> list[Finding]:
 
 def _controls(load: switching.OpenLoop) -> list[Finding]:
     """Who sends a body over a slow line is cut by each of them; what else they break is a matter of luck."""
-    ways = {"control: at once": switching.at_once, "control: runbook": switching.as_in_the_runbook}
-    found = [_control(load, name, way) for name, way in ways.items()]
+    found = [_control(load, name, way) for name, way in CONTROLS.items()]
     load.stack.compose("up", "-d", "--wait", "backend").check()
     return found
 
@@ -130,7 +130,10 @@ def _control(load: switching.OpenLoop, name: str, way: Callable[[Stack], None]) 
 def test_nobody_notices_the_switch(drill: Bench) -> None:
     """From blue to green, back and again: no request of six classes fails, and cruder ways break some."""
     serves = {"read": GOOD, "write": GOOD}
-    drill(switched(GOOD, serves=serves, objective=OBJECTIVE, further=lambda case: zero_downtime(case, drill)))
+    tells = ("zero", *CONTROLS)
+    drill(
+        switched(GOOD, serves=serves, objective=OBJECTIVE, further=lambda case: zero_downtime(case, drill), tells=tells)
+    )
 
 
 def back_on_blue(case: Case) -> list[Finding]:
