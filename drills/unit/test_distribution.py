@@ -1,4 +1,4 @@
-"""Which worker runs what: those with a stack wait for nobody, and nobody waits for them."""
+"""Which worker runs what: those with a stack come last, one after the other."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 pytest_plugins = ("pytester",)
 
-#: Those with a stack wait until everything else has run: with one of them on each worker, both would wait for ever.
+#: A test with a stack that begins before all others have ended, or beside another one, fails.
 TESTS = """
 import json, os, pathlib, time, pytest
 
@@ -33,19 +33,19 @@ def noted(request):
 
 @pytest.mark.parametrize("number", range(4))
 def test_with(stack, number):
-    deadline = time.monotonic() + 20
-    while len([*NOTES.glob("test_without*")]) < 6:
-        assert time.monotonic() < deadline, "what needs no stack did not run meanwhile"
-        time.sleep(0.01)
+    before = len([*NOTES.glob("test_without*")])
+    # the other worker may have three before it
+    assert before >= 37, f"only {before} of the others had run"
+    time.sleep(0.1)
 
-@pytest.mark.parametrize("number", range(6))
+@pytest.mark.parametrize("number", range(40))
 def test_without(number):
     pass
 """
 
 
 def test_tests_with_a_stack_are_one_workers(pytester: pytest.Pytester) -> None:
-    """The other runs everything else meanwhile; on two cores there is one stack at a time."""
+    """On two cores there is one stack at a time, and everything else has run by then, or all but the last few."""
     folder = pytester.path / "drills/application"
     folder.mkdir(parents=True)
     (pytester.path / "pyproject.toml").write_text(PYPROJECT, encoding="utf-8")
@@ -53,7 +53,7 @@ def test_tests_with_a_stack_are_one_workers(pytester: pytest.Pytester) -> None:
         f"{CONFTEST}\nfrom fixtures import distribution\ndistribution.places = lambda: 1\n", encoding="utf-8"
     )
     (folder / "test_x.py").write_text(TESTS, encoding="utf-8")
-    pytester.runpytest_subprocess("-n", "2").assert_outcomes(passed=10)
+    pytester.runpytest_subprocess("-n", "2").assert_outcomes(passed=44)
     notes = [json.loads(one.read_text(encoding="utf-8")) for one in (pytester.path / "notes").iterdir()]
     assert len({one["worker"] for one in notes if one["stack"]}) == 1
     assert len({one["worker"] for one in notes}) == 2
