@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from rollback import commands, settings
+from rollback.composing import Compose
 from rollback.engine import Engine
 from rollback.outcome import Failed, Refused
 
@@ -153,11 +154,11 @@ class Deployment:
         return self.root
 
     @property
-    def compose(self) -> commands.Compose:
+    def compose(self) -> Compose:
         """Compose as a plain `docker compose` in the checkout sees it."""
         table = self.settings.compose
         files = tuple(self.root / name for name in table.files)
-        return commands.Compose(self.root, files, tuple(table.profiles))
+        return Compose(self.root, files, tuple(table.profiles))
 
     @cached_property
     def project(self) -> str:
@@ -179,7 +180,7 @@ class Deployment:
         names = {str(one["Config"]["Labels"].get(_PROJECT)) for one in json.loads(raw or "[]")}
         return names.pop() if len(names) == 1 else None
 
-    def config(self, compose: commands.Compose) -> dict[str, Any]:
+    def config(self, compose: Compose) -> dict[str, Any]:
         """What Compose makes of the files.
 
         Raises:
@@ -187,7 +188,7 @@ class Deployment:
         """
         return self._model(compose.config())
 
-    def config_unresolved(self, compose: commands.Compose) -> dict[str, Any]:
+    def config_unresolved(self, compose: Compose) -> dict[str, Any]:
         """The same with the `env_file` entries of each service still there."""
         return self._model(compose.config_unresolved())
 
@@ -198,7 +199,7 @@ class Deployment:
         model: dict[str, Any] = json.loads(result.out)
         return model
 
-    def hashes(self, compose: commands.Compose) -> dict[str, str]:
+    def hashes(self, compose: Compose) -> dict[str, str]:
         """Compose's configuration hash of each service."""
         lines = self.engine.ask(compose.config_hashes()).splitlines()
         return dict(line.split() for line in lines if line.strip())

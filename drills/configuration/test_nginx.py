@@ -88,6 +88,7 @@ def listens_more(drill: Drill) -> None:
     drill.stack.reload_edge()
 
 
+@pytest.mark.exhaustive  # the edge is put back by the same steps as in nginx-syntax
 @pytest.mark.drill(id="nginx-port-taken", **{**FACTS, "objective": None})
 def test_configuration_that_is_valid_and_cannot_be_applied(drill: Bench) -> None:
     """Nginx accepts the recorded files and the reload, and applies nothing: that is a failure, and is put back."""

@@ -38,8 +38,6 @@ COMMANDS = (
     ("rows", "projects", *FROM, "--overwrite", "--where", f"name LIKE '{GARBAGE}%'"),
     ("rows", "images", *FROM),
 )
-REFUSED, TRIES = 20, 3
-AGAIN = "repeat the command and read the new plan"
 KILLS = (("laying", "rows of the backup laid beside", "resume"), ("repairing", "rows repaired", "abort"))
 
 
@@ -62,21 +60,12 @@ def repaired(fault: DamagedRows, operator: Callable[[Drill], Outcome], **more: o
 def table_after_table(drill: Drill) -> Outcome:
     """The operator goes from parents to children, and reads what the plan leaves."""
     for words in COMMANDS:
-        outcome = _typed(drill, words)
+        outcome = drill.stack.rollback(*words, "--yes")
         if words is not COMMANDS[-1]:
             good = outcome.status == 0 and "Traceback" not in outcome.stderr
             told = f"exit {outcome.status}: {(outcome.stdout + outcome.stderr)[-600:]}"
             drill.findings.append(finding(" ".join(words[:2] + words[4:5]), good, told))
         drill.findings += changed_since_is_left(drill, outcome) if words is COMMANDS[1] else []
-    return outcome
-
-
-def _typed(drill: Drill, words: tuple[str, ...]) -> Outcome:
-    """Nothing is written where users have changed what the plan lists before the repair: typed again, as told."""
-    for _ in range(TRIES):
-        outcome = drill.stack.rollback(*words, "--yes")
-        if outcome.status != REFUSED or AGAIN not in outcome.stdout + outcome.stderr:
-            break
     return outcome
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rollback import commands
-from rollback.commands import Compose
+from rollback.composing import Compose
 from rollback.engine import CommandFailed, Engine, environment, wait_until
 from rollback.outcome import Exit, Failed
 

@@ -7,12 +7,14 @@ judged at once, by OpenSSL, as a user's browser would.
 from __future__ import annotations
 
 import ssl
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from rollback.outcome import Refused
 from rollback.parts import nginx
@@ -170,23 +172,35 @@ def _words(error: Exception) -> str:
 
 
 def shown(deployment: Deployment) -> Reading:
-    """Whether every TLS listener of the live edge shows the certificate that lies on the disk, by handshake."""
-    places = nginx.places(deployment)
+    """Whether every TLS listener of the live edge shows the certificate that lies on the disk, by handshake.
+
+    A listener with several certificates chooses by the kind of key that a client can verify: each is asked for as a
+    client that knows no other kind, which is possible with TLS 1.2 only.
+    """
+    places, found = nginx.places(deployment), listeners(nginx.dump(deployment))
+    beside = Counter((one.ports, one.names) for one in found)
     wrong, seen = [], set()
-    for one in listeners(nginx.dump(deployment)):
-        wanted = _print(places.on_host(one.certificate, deployment.root).read_bytes())
+    for one in found:
+        pem = places.on_host(one.certificate, deployment.root).read_bytes()
+        wanted, kind = _print(pem), _only(pem) if beside[one.ports, one.names] > 1 else ()
         for name in wanted_names(one, deployment.settings.certificates):
             for port in one.ports:
-                now = _live(deployment, name, port)
+                now = _live(deployment, name, port, kind)
                 seen.add(now)
                 wrong += [] if now == wanted else [f"{name}:{port} shows {now[:16] or 'nothing'}, not {wanted[:16]}"]
     told = "; ".join(wrong) or f"shown by every listener: {', '.join(sorted(one[:16] for one in seen))}"
     return Reading(not wrong and bool(seen), told if seen else "no listener shows a certificate")
 
 
-def _live(deployment: Deployment, name: str, port: str) -> str:
+def _only(pem: bytes) -> tuple[str, ...]:
+    """What makes curl a client that can verify this kind of key and no other."""
+    of_rsa = isinstance(x509.load_pem_x509_certificate(pem).public_key(), RSAPublicKey)
+    return ("--tls-max", "1.2", "--ciphers", "aRSA" if of_rsa else "aECDSA")
+
+
+def _live(deployment: Deployment, name: str, port: str, kind: tuple[str, ...]) -> str:
     """SHA-256 of what a listener shows; whether a client would trust it is another question."""
-    ask = ["curl", "-sk", "--max-time", "5", "-o", "/dev/null", "-w", "%{certs}"]
+    ask = ["curl", "-sk", "--max-time", "5", "-o", "/dev/null", "-w", "%{certs}", *kind]
     result = deployment.in_edge([*ask, "--resolve", f"{name}:{port}:127.0.0.1", f"https://{name}:{port}/"])
     pem = result.out.partition("-----BEGIN CERTIFICATE-----")
     return _print((pem[1] + pem[2]).encode()) if pem[1] else ""
