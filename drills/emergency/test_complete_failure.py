@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
 import docker
@@ -15,11 +15,15 @@ from fixtures.bystander import bystander
 from fixtures.case import finding
 from fixtures.checks.evidence import Budget
 from fixtures.checks.residue import Allowed, residue
+from fixtures.checks.sessions import restored
+from fixtures.engine import EngineUnavailable
 from fixtures.faults import disaster
 from fixtures.faults.candidates import GOOD
 from fixtures.history import PATHS
-from fixtures.operators import Kill, KilledOperator
+from fixtures.operators import NOT_PUT_BACK, Kill, KilledOperator, ended, struck
+from fixtures.own_engine import OwnEngine, own_engine
 from fixtures.scenario import Scenario, carried_out
+from fixtures.stack import PARTS
 from fixtures.sweep import PROJECT
 
 if TYPE_CHECKING:
@@ -99,7 +103,12 @@ def told(case: Case) -> list[Finding]:
         findings.append(finding("the count covers it", figures["writes_missing"] >= lost, text))
     else:
         findings.append(finding("that no count is known is told", "is not known" in seen, seen))
-    return findings
+    return [*findings, *still_known(case)]
+
+
+def still_known(case: Case) -> list[Finding]:
+    """Redis started with its data: who signed in before the backup, and never traded tokens, is signed in still."""
+    return [restored(case.history, case.scenario.fault.begun, "probe-")]  # type: ignore[attr-defined]
 
 
 def _entries(case: Case) -> list[dict[str, Any]]:
@@ -228,3 +237,39 @@ def test_volumes_are_gone(drill: Bench) -> None:
 def test_images_are_gone(drill: Bench) -> None:
     """Containers and images are gone, volumes are there: images come from the archive, and no write is lost."""
     drill(recovered(disaster.without_images(), further=nothing_lost, sessions_end=""))
+
+
+#: All that the deployment is made of.
+IMAGES = [
+    f"spheroseg-drill/{name}"
+    for name in ("db:15", "redis:7", "nginx:1", *(f"spheroseg_{part}:{GOOD}" for part in PARTS))
+]
+DISK_MB = 6000
+
+
+def restarted(own: OwnEngine, step: str) -> Callable[[Drill], Outcome]:
+    """The engine is restarted in the middle of the recovery; what was typed ends, and somebody goes on when it is up.
+
+    This is what `systemctl restart docker` does: every container is stopped, the command is cut off in the middle of
+    what it asked for, and containers come up again as their policies say, in no order.
+    """
+
+    def operator(drill: Drill) -> Outcome:
+        broken = struck(step, lambda _drill: own.restart())(drill)
+        drill.findings.append(ended("what is left to do is told", broken, NOT_PUT_BACK, "rollback resume"))
+        return drill.stack.rollback("resume", "--yes")
+
+    return operator
+
+
+@pytest.mark.exhaustive  # recovered-killed-* are interrupted as well, where the engine is everybody's
+@pytest.mark.drill(id="recovered-engine-restarted", **FACTS)
+def test_the_engine_is_restarted_in_the_middle(drill: Bench) -> None:
+    """Everything is gone, and the engine is restarted while the database is restored: `resume` goes on from there."""
+    with ExitStack() as stack:
+        try:
+            own = stack.enter_context(own_engine(IMAGES, DISK_MB))
+        except EngineUnavailable as why:
+            drill.not_tested(str(why))
+        operator = down_meanwhile(restarted(own, "database as"))
+        drill(recovered(disaster.everything_gone(), operator=operator, further=told))

@@ -133,6 +133,14 @@ class Writer:
             content_sha256=content.hash.hexdigest(),
         )
 
+    def withdraw(self, name: str) -> None:
+        """Take the member that was added last out again: what it came from changed meanwhile."""
+        if name != list(self.members)[-1]:
+            raise ValueError(f"{name} is not the last member")
+        blocks = -(-self.members.pop(name).size // tarfile.BLOCKSIZE) + 1
+        self.file.seek(-blocks * tarfile.BLOCKSIZE, os.SEEK_CUR)
+        self.file.truncate()
+
     def _close(self, name: str, start: int, size: int) -> None:
         self.file.write(b"\0" * (-size % tarfile.BLOCKSIZE))
         end = self.file.tell()

@@ -38,6 +38,8 @@ __all__ = ["Order", "Seen", "assemble", "look"]
 
 #: Groups of files beside those of a release.
 SETTINGS, RELEASES = "deployment", "releases"
+#: So often a volume is read until no file in it comes or goes meanwhile.
+_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -198,14 +200,29 @@ def _entry(key: str, name: str, service: str, target: str, *, monitoring: bool =
 
 
 def _volume(deployment: Deployment, writer: Writer, one: Volume, seen: Seen) -> Volume:
-    """Streamed while its service writes: what it is then, it would be as well after a power cut."""
+    """Streamed while its service writes: what it is then, it would be as well after a power cut.
+
+    That holds for files that grow. Where they come and go meanwhile, as when Redis writes its log anew, it is read once
+    more: a list of files that are no longer there would keep the service from its start.
+
+    Raises:
+        Failed: they came and went each time.
+    """
     image = next(each.id for each in seen.images if each.service == deployment.settings.database.service)
     volumes = Volumes(deployment, image)
     if not volumes.there(one.name):
         raise Refused(f"There is no volume {one.name}.", "see [recovery] monitoring in rollback.toml")
-    with volumes.out(one.name) as stream:
-        writer.add(one.member, stream)
-    return one.model_copy(update={"labels": volumes.labels(one.name)})
+    for _ in range(_TRIES):
+        before = None if one.monitoring else volumes.listed(one.name).keys()
+        with volumes.out(one.name) as stream:
+            writer.add(one.member, stream)
+        if before is None or volumes.listed(one.name).keys() == before:
+            return one.model_copy(update={"labels": volumes.labels(one.name)})
+        writer.withdraw(one.member)
+    raise Failed(
+        f"Files in the volume {one.name} came and went each of the {_TRIES} times that it was read.",
+        f"take it again when `{one.service}` has less to do",
+    )
 
 
 def _manifest(  # noqa: PLR0913, PLR0917 -- all that it says
