@@ -2,123 +2,31 @@
 
 from __future__ import annotations
 
-import json
-from contextlib import ExitStack, closing
-from typing import TYPE_CHECKING, Any
+from contextlib import closing
+from typing import TYPE_CHECKING
 
 import docker
 import pyrage
 import pytest
 
-from fixtures import cutover, world
+from fixtures import world
 from fixtures.bystander import bystander
 from fixtures.case import finding
-from fixtures.checks.evidence import Budget
-from fixtures.checks.residue import Allowed, residue
-from fixtures.checks.sessions import restored
-from fixtures.engine import EngineUnavailable
+from fixtures.checks.residue import residue
 from fixtures.faults import disaster
-from fixtures.faults.candidates import GOOD
-from fixtures.history import PATHS
-from fixtures.operators import NOT_PUT_BACK, Kill, KilledOperator, ended, struck
-from fixtures.own_engine import OwnEngine, own_engine
-from fixtures.scenario import Scenario, carried_out
-from fixtures.stack import PARTS
+from fixtures.operators import Kill, KilledOperator
+from fixtures.recovering import FACTS, down_meanwhile, nothing_lost, recovered, told
 from fixtures.sweep import PROJECT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from fixtures.bench import Bench
     from fixtures.case import Case
-    from fixtures.command import Outcome
     from fixtures.drill import Drill
-    from fixtures.faults.disaster import Disaster
     from fixtures.verdict import Finding
 
 pytestmark = [pytest.mark.engine, pytest.mark.monthly, pytest.mark.emergency]
-
-SECTION = "Emergency Procedures / Complete System Failure"
-#: Seconds to recovery that the runbook promises for a critical issue.
-OBJECTIVE = 1800
-FACTS = {"section": SECTION, "procedure": "recover", "severity": "critical", "objective": OBJECTIVE}
-RESIDUE = (
-    Allowed("id *", "every container was made anew", expected=False),
-    Allowed("rows *", "users went on working, or what they wrote last is gone", expected=False),
-    Allowed("volume *_kept-*", "the damaged data directory is evidence", expected=False),
-    Allowed("image rollback/*", "what was left is kept for the post-mortem", expected=False),
-)
-#: Images of their own for everything, so that they can be gone without harm to anybody else.
-OWN = {
-    "db": ("image: spheroseg-drill/{project}/db:15",),
-    "redis": ("image: spheroseg-drill/{project}/redis:7",),
-    "nginx-prod": ("image: spheroseg-drill/{project}/nginx:1",),
-}
-
-
-def down_meanwhile(operator: Callable[[Drill], Outcome]) -> Callable[[Drill], Outcome]:
-    """Until the command has ended nobody is served, and afterwards users that came after the backup are not known."""
-
-    def at_it(drill: Drill) -> Outcome:
-        for name in (cutover.BEGUN, cutover.OUTAGE):
-            drill.recorder.mark(name)
-        outcome = operator(drill)
-        for name in (cutover.SWITCHED, cutover.OVER):
-            drill.recorder.mark(name)
-        return outcome
-
-    return at_it
-
-
-def recovered(fault: Disaster, **more: object) -> Scenario:
-    """What is gone comes back."""
-    usual = {
-        "releases": (GOOD,),
-        "fault": fault,
-        "command": ("recover",),
-        "operator": down_meanwhile(carried_out),
-        "serves": dict.fromkeys(PATHS, GOOD),
-        "objective": OBJECTIVE,
-        "outage": "nobody is served until it is rebuilt",
-        "sessions_end": "who signed up or in after the backup is not in it",
-        "budget": Budget(during=0, gap=15.0),
-        "residue": RESIDUE,
-        "ruins": True,
-        "forgets": fault.forgotten,
-        "unique_images": True,
-        "overrides": OWN,
-    }
-    return Scenario(**{**usual, **more})  # type: ignore[arg-type]
-
-
-def told(case: Case) -> list[Finding]:
-    """What the command says is missing covers what is: in time, and where it counts, in number."""
-    ends = [one for one in _entries(case) if str(one["data"].get("step", "")).startswith("what is missing")]
-    seen, figures = (str(ends[-1]["data"]["seen"]), ends[-1]["data"].get("figures", {})) if ends else ("", {})
-    lost = [one for one in case.findings if one.check == "ledger"][-1].figures["announced"]
-    findings = [finding("what is missing is told", bool(seen), "the journal says nothing of it")]
-    if "writes_missing" in figures:
-        text = f"{lost} acknowledged writes are gone or back, told are {figures['writes_missing']}: {seen}"
-        findings.append(finding("the count covers it", figures["writes_missing"] >= lost, text))
-    else:
-        findings.append(finding("that no count is known is told", "is not known" in seen, seen))
-    return [*findings, *still_known(case)]
-
-
-def still_known(case: Case) -> list[Finding]:
-    """Redis started with its data: who signed in before the backup, and never traded tokens, is signed in still."""
-    return [restored(case.history, case.scenario.fault.begun, "probe-")]  # type: ignore[attr-defined]
-
-
-def _entries(case: Case) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in case.journal().splitlines()]
-
-
-def nothing_lost(case: Case) -> list[Finding]:
-    """The database was there and sound: not one write is gone, and none came back."""
-    gone = [one for one in case.findings if one.check == "ledger"][-1].figures["announced"]
-    return [finding("nothing is lost", gone == 0, f"{gone} writes are gone or back")]
 
 
 def set_aside(case: Case) -> list[Finding]:
@@ -237,39 +145,3 @@ def test_volumes_are_gone(drill: Bench) -> None:
 def test_images_are_gone(drill: Bench) -> None:
     """Containers and images are gone, volumes are there: images come from the archive, and no write is lost."""
     drill(recovered(disaster.without_images(), further=nothing_lost, sessions_end=""))
-
-
-#: All that the deployment is made of.
-IMAGES = [
-    f"spheroseg-drill/{name}"
-    for name in ("db:15", "redis:7", "nginx:1", *(f"spheroseg_{part}:{GOOD}" for part in PARTS))
-]
-DISK_MB = 6000
-
-
-def restarted(own: OwnEngine, step: str) -> Callable[[Drill], Outcome]:
-    """The engine is restarted in the middle of the recovery; what was typed ends, and somebody goes on when it is up.
-
-    This is what `systemctl restart docker` does: every container is stopped, the command is cut off in the middle of
-    what it asked for, and containers come up again as their policies say, in no order.
-    """
-
-    def operator(drill: Drill) -> Outcome:
-        broken = struck(step, lambda _drill: own.restart())(drill)
-        drill.findings.append(ended("what is left to do is told", broken, NOT_PUT_BACK, "rollback resume"))
-        return drill.stack.rollback("resume", "--yes")
-
-    return operator
-
-
-@pytest.mark.exhaustive  # recovered-killed-* are interrupted as well, where the engine is everybody's
-@pytest.mark.drill(id="recovered-engine-restarted", **FACTS)
-def test_the_engine_is_restarted_in_the_middle(drill: Bench) -> None:
-    """Everything is gone, and the engine is restarted while the database is restored: `resume` goes on from there."""
-    with ExitStack() as stack:
-        try:
-            own = stack.enter_context(own_engine(IMAGES, DISK_MB))
-        except EngineUnavailable as why:
-            drill.not_tested(str(why))
-        operator = down_meanwhile(restarted(own, "database as"))
-        drill(recovered(disaster.everything_gone(), operator=operator, further=told))

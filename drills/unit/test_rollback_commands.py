@@ -73,6 +73,10 @@ TABLE = {
     ),
     "remove volume": (commands.remove_volume("p_data"), words("docker volume rm p_data")),
     "save images": (commands.save_images(["a:1", "b:2"]), words("docker image save a:1 b:2")),
+    "layers": (
+        commands.history("a:1"),
+        [*words("docker image history --no-trunc --human=false --format"), "{{json .}}", "a:1"],
+    ),
     "load images": (commands.load_images(), words("docker image load --quiet")),
     "start": (commands.start(["a", "b"]), words("docker start a b")),
     "containers": (

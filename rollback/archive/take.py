@@ -140,11 +140,21 @@ def assemble(shelf: FullShelf, order: Order, announce: Callable[[Archive, str], 
 
 @contextmanager
 def _unless_broken(part: Path) -> Iterator[IO[bytes]]:
-    """A private file that is gone if the block fails: gigabytes of half an archive would fill the disk."""
+    """A private file that is gone if the block fails: gigabytes of half an archive would fill the disk.
+
+    Raises:
+        Failed: the disk did not take it.
+    """
     try:
         with part.open("xb") as file:
             part.chmod(0o600)
             yield file
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise Failed(
+            f"The full backup could not be written: {error.filename or part.parent}: {error.strerror or error}.",
+            "make room there, or name another folder in [recovery] of rollback.toml; nothing half-made was left",
+        ) from error
     except BaseException:
         part.unlink(missing_ok=True)
         raise

@@ -77,6 +77,10 @@ class Volumes:
         """The labels of a volume that is there."""
         return dict(json.loads(self._engine.ask(commands.inspect("volume", [name])))[0]["Labels"] or {})
 
+    def place(self, name: str) -> str:
+        """Where the engine keeps a volume that is there; a path of the engine's host."""
+        return str(json.loads(self._engine.ask(commands.inspect("volume", [name])))[0]["Mountpoint"])
+
     @contextmanager
     def _porter(self, name: str, *, readonly: bool) -> Iterator[str]:
         disposable.sweep(self._engine)  # what was killed would hold the volume
