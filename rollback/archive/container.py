@@ -236,6 +236,18 @@ class Reader:
             file.seek(one.offset_data)
             return file.read(one.size)
 
+    def small(self, name: str) -> bytes:
+        """The bytes of a member as it lies there, before anything of the file is believed.
+
+        Raises:
+            Untrue: see `index`; or it is not there, or large.
+        """
+        one = self.index().get(name)
+        if one is None or one.size > _LONGEST_MARK:
+            raise Untrue(f"{name} is {'missing' if one is None else 'too large'}")
+        with self._slice(one) as source:
+            return source.read()
+
     def same(self, members: dict[str, File], told: Callable[[int], None] = lambda _count: None) -> str:
         """Whether it holds exactly these members, to the byte.
 

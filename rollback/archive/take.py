@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from rollback import __version__, commands
 from rollback.archive.container import Writer
-from rollback.archive.manifest import BACKUP, FILES, IMAGES, RECORDS, Archive, Image, Volume
+from rollback.archive.manifest import BACKUP, FILES, IMAGES, KEY, RECORDS, Archive, Image, Volume
 from rollback.archive.shelf import PART, Full
 from rollback.database.backup import seal
 from rollback.database.backup.manifest import NAME, new_id
@@ -84,7 +84,9 @@ def look(deployment: Deployment, store: Path) -> Seen:
     running = {one.service: one.id for one in images}
     fitting = [one for one in releases if all(running.get(i.service) == i.id for i in one.images.values())]
     state = deployment.settings.deployment.state
-    named = groups(deployment) | {SETTINGS: [FILE], RELEASES: [f"{state}/releases"]}
+    authorities = deployment.settings.certificates.authorities_file
+    own = [FILE, *([authorities] if authorities else [])]
+    named = groups(deployment) | {SETTINGS: own, RELEASES: [f"{state}/releases"]}
     captured = {name: files.capture(deployment.root, paths, store) for name, paths in named.items()}
     return Seen(tuple(images), tuple(fitting), captured)
 
@@ -126,6 +128,8 @@ def assemble(shelf: FullShelf, order: Order, announce: Callable[[Archive, str], 
             settings = shelf.deployment.settings.backup
             to = seal.recipients(settings.recipients) if order.encrypt else []
             writer = Writer(file, archive, to, order.told)
+            writer.begin(__version__)
+            writer.add(KEY, io.BytesIO(shelf.keys.made().public_path.read_bytes()), sealed=False)
             volumes = _written(shelf.deployment, writer, order, before, Path(room) / "before")
             if look(shelf.deployment, Path(room) / "after").comparable != before.comparable:
                 raise Failed("The deployment was changed while its full backup was taken.", "take it again")
@@ -161,7 +165,6 @@ def _unless_broken(part: Path) -> Iterator[IO[bytes]]:
 
 
 def _written(deployment: Deployment, writer: Writer, order: Order, seen: Seen, store: Path) -> list[Volume]:
-    writer.begin(__version__)
     _checkout(writer, seen, store)
     _backup(writer, order.backup)
     wanted = _wanted(deployment, monitoring=order.monitoring)
