@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING
 
 import docker
@@ -14,7 +15,7 @@ from fixtures.bystander import bystander
 from fixtures.case import finding
 from fixtures.checks.residue import residue
 from fixtures.faults import disaster
-from fixtures.operators import Kill, KilledOperator
+from fixtures.operators import REFUSED, USAGE, Kill, KilledOperator, ended
 from fixtures.recovering import FACTS, down_meanwhile, nothing_lost, recovered, told
 from fixtures.sweep import PROJECT
 
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 
     from fixtures.bench import Bench
     from fixtures.case import Case
+    from fixtures.command import Outcome
     from fixtures.drill import Drill
+    from fixtures.faults.disaster import Disaster
     from fixtures.verdict import Finding
 
 pytestmark = [pytest.mark.engine, pytest.mark.monthly, pytest.mark.emergency]
@@ -138,6 +141,39 @@ def sealing(drill: Drill) -> None:
 def test_volumes_are_gone(drill: Bench) -> None:
     """Containers and volumes are gone, images are there; the archive is sealed."""
     drill(recovered(disaster.without_volumes(), arranged=sealing, further=told))
+
+
+def nothing_but_an_archive(fault: Disaster, file: Path, drill: Drill) -> None:
+    """The archive's key is asked for, another one is refused, and with the right one rollback.toml is there again."""
+
+    def typed(*words: str) -> Outcome:
+        return drill.stack.rollback("recover", str(file), *words)
+
+    key = fault.told.partition("signed by the key ")[2].partition(": keep")[0]
+    asked, wrong, right = typed("--yes"), typed("--fingerprint", "0000:" * 8, "--yes"), typed("--fingerprint", key)
+    drill.findings += [
+        ended("the key is told and asked for", asked, REFUSED, f"--fingerprint {key}"),
+        ended("another key is refused", wrong, REFUSED, "is signed by the key"),
+        # nobody was there to confirm more than that
+        ended("rollback.toml comes from the archive", right, USAGE, "put back from the archive: rollback.toml"),
+    ]
+
+
+@pytest.mark.exhaustive  # recovered-everything has the checkout and goes the same way
+@pytest.mark.drill(id="recovered-checkout", **FACTS)
+def test_the_checkout_is_gone_as_well(drill: Bench, tmp_path: Path) -> None:
+    """Nothing of the host is left; a copy of the archive and the fingerprint of its key are enough."""
+    file = tmp_path / "copy of the full backup.tar"
+    fault = disaster.without_checkout(file)
+    drill(
+        recovered(
+            fault,
+            command=("recover", str(file)),
+            before_command=partial(nothing_but_an_archive, fault, file),
+            said=("the journal of this deployment does not know it",),
+            further=told,
+        )
+    )
 
 
 @pytest.mark.exhaustive  # recovered-everything has less
