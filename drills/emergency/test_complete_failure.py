@@ -109,6 +109,36 @@ def test_the_operator_is_killed(drill: Bench, step: str) -> None:
     )
 
 
+def killed_and_taken_back(drill: Drill) -> Outcome:
+    """Killed in the restore; somebody types `rollback abort`, thinks again, and lets it be rebuilt after all."""
+    Kill("database as").strike(drill)
+    drill.findings.append(ended("it is taken back", drill.stack.rollback("abort", "--yes"), 0, "taken back"))
+    return drill.stack.rollback("recover", "--yes")
+
+
+@pytest.mark.exhaustive  # recovered-killed-* are interrupted at the same place
+@pytest.mark.drill(id="recovered-aborted", **FACTS)
+def test_a_half_restored_database_is_not_taken_for_a_sound_one(drill: Bench) -> None:
+    """Everything is gone; killed in the restore and taken back, the next recovery restores again and tells the loss."""
+    drill(recovered(disaster.everything_gone(), operator=down_meanwhile(killed_and_taken_back), further=told))
+
+
+@pytest.mark.exhaustive  # recovered-killed-* are interrupted at the same place
+@pytest.mark.drill(id="recovered-aborted-everything", **FACTS)
+def test_a_sound_database_that_was_set_aside_comes_back(drill: Bench) -> None:
+    """Containers are gone, the operator says --everything; killed and taken back, the database of before serves on."""
+    drill(
+        recovered(
+            disaster.without_containers(),
+            command=("recover", "--everything"),
+            operator=down_meanwhile(killed_and_taken_back),
+            settles=False,
+            further=nothing_lost,
+            sessions_end="",
+        )
+    )
+
+
 @pytest.mark.exhaustive  # recovered-damaged is killed on the same way
 @pytest.mark.drill(id="recovered-killed-examining", **FACTS)
 def test_the_operator_is_killed_while_the_database_is_examined(drill: Bench) -> None:

@@ -134,6 +134,10 @@ class Volumes:
             self.remove(kept)
         labels = {KEPT: run, _PROJECT: self.deployment.project}
         self._engine.ask(commands.make_volume(kept, labels))
+        self.copy(name, kept)
+
+    def copy(self, name: str, kept: str) -> None:
+        """What is in one volume, into another that is there; neither may be in use."""
         with self.out(name) as source, self.into(kept) as target:
             while part := source.read(1 << 20):
                 target.write(part)

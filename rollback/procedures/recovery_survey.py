@@ -71,7 +71,10 @@ def survey(
         "skipped": chosen.skipped,
         "notes": chosen.notes,
         "services": order(here.settings, _services(here) if application == KEPT else services),
-        "left": [{"id": one.id, "name": one.name, "running": one.running} for one in here.containers()],
+        "left": [
+            {"id": one.id, "name": one.name, "service": "" if one.one_off else one.service, "running": one.running}
+            for one in here.containers()
+        ],
         "names": names,
         "fill": fill,
     }
