@@ -10,8 +10,8 @@ import docker
 import pyrage
 import pytest
 
-from fixtures import world
-from fixtures.bystander import bystander
+from fixtures import runs, world
+from fixtures.bystander import IMAGE, bystander
 from fixtures.case import finding
 from fixtures.checks.residue import residue
 from fixtures.faults import disaster
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from fixtures.verdict import Finding
 
 pytestmark = [pytest.mark.engine, pytest.mark.monthly, pytest.mark.emergency]
+
+#: Label of a volume that has to come back with it.
+MEASURED = {"com.docker.compose.volume": "prometheus_data"}
 
 
 def set_aside(case: Case) -> list[Finding]:
@@ -164,13 +167,44 @@ def sealing(drill: Drill) -> None:
     assert text.count(once) == 1
     said = f'recipients = ["{ours.to_public()}"]\nidentity_file = "{path}"\n#'
     toml.write_text(text.replace(once, said), encoding="utf-8")
+    measuring(drill)
+
+
+def measuring(drill: Drill) -> None:
+    """A volume of the monitoring stack, and what was measured in it."""
+    name, toml = disaster.watched(drill.stack), drill.stack.checkout / "rollback.toml"
+    text = toml.read_text(encoding="utf-8")
+    line = next(one for one in text.splitlines() if one.startswith('monitoring = ["monitoring_'))
+    toml.write_text(text.replace(line, f'monitoring = ["{name}"]'), encoding="utf-8")
+    with closing(docker.from_env()) as client:
+        own = {PROJECT: f"{drill.stack.project}-monitoring", runs.LABEL: runs.own()}
+        client.volumes.create(name, labels=own | MEASURED)
+    in_volume(name, "echo 42 > /measured/series; chown 65534:65534 /measured/series; chmod 640 /measured/series")
+
+
+def in_volume(name: str, script: str) -> str:
+    """What a script says that sees a volume."""
+    with closing(docker.from_env()) as client:
+        mounted = {name: {"bind": "/measured", "mode": "rw"}}
+        return client.containers.run(IMAGE, ["sh", "-c", script], volumes=mounted, remove=True).decode()
+
+
+def measured(case: Case) -> list[Finding]:
+    """What was measured is there again, as it was, under the labels by which Compose knows it."""
+    name = disaster.watched(case.stack)
+    with closing(docker.from_env()) as client:
+        labels = client.volumes.get(name).attrs["Labels"]
+    seen = in_volume(name, "cat /measured/series; stat -c '%u %a' /measured/series").split()
+    good = seen == ["42", "65534", "640"] and labels.items() >= MEASURED.items()
+    return [finding("monitoring data", good, f"{seen}, labels {labels}"), *told(case)]
 
 
 @pytest.mark.exhaustive  # recovered-everything has less
 @pytest.mark.drill(id="recovered-volumes", **FACTS)
 def test_volumes_are_gone(drill: Bench) -> None:
-    """Containers and volumes are gone, images are there; the archive is sealed."""
-    drill(recovered(disaster.without_volumes(), arranged=sealing, further=told))
+    """Containers and volumes are gone, those of the monitoring too, images are there; the archive is sealed."""
+    again = ("recover", "--monitoring")
+    drill(recovered(disaster.without_volumes(), command=again, arranged=sealing, further=measured))
 
 
 def nothing_but_an_archive(fault: Disaster, file: Path, drill: Drill) -> None:
