@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -18,11 +19,12 @@ from rollback.archive.container import MARK, Writer
 from rollback.archive.keeper import FullKeeper
 from rollback.archive.manifest import Archive, Image
 from rollback.archive.shelf import EVENT, Full, FullShelf
-from rollback.database.backup.signing import Keys, digest
+from rollback.database.backup.signing import Keys, Untrue, digest
+from rollback.database.backup.verify import Climb, Unproven
 from rollback.deployment import Deployment
 from rollback.engine import CommandFailed, Engine
 from rollback.journal import Journal
-from rollback.outcome import Refused
+from rollback.outcome import Failed, Refused
 from rollback.parts.volumes import Mounted, mounted
 from rollback.recovery.missing import acknowledged
 from rollback.recovery.services import order
@@ -276,6 +278,27 @@ def test_a_stream_that_hangs_is_ended(tmp_path: Path) -> None:
     failing: Callable[[], float] = lambda: 1 / 0  # noqa: E731
     with pytest.raises(ZeroDivisionError), engine.outflow(hanging):
         failing()
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (
+            CommandFailed("`docker image inspect x` ended with exit code 1: Cannot connect to the Docker daemon at y"),
+            Failed,
+        ),
+        (CommandFailed("pg_restore ended with 1: could not extend file: No space left on device"), Failed),
+        (OSError(errno.ENOSPC, "No space left on device"), Failed),
+        (CommandFailed("pg_restore ended with 1: could not read from input file: end of file"), Unproven),
+        (Untrue("images.tar was changed after it was written"), Unproven),
+    ],
+    ids=["engine", "scratch-disk", "own-disk", "cut", "changed"],
+)
+def test_an_engine_that_is_away_says_nothing_about_a_backup(error: Exception, kind: type[Exception]) -> None:
+    """A backup is refused for what it is, never for what the machine lacks just then."""
+    with pytest.raises((Failed, Unproven)) as told, Climb("b").rung("archive"):
+        raise error
+    assert type(told.value) is kind
 
 
 def test_a_journal_entry_holds_json_alone(shelf: FullShelf) -> None:
