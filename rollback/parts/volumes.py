@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from rollback import commands
 from rollback.database import disposable
+from rollback.engine import inspected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +72,7 @@ class Volumes:
 
     def there(self, name: str) -> bool:
         """Whether there is one; which one cannot be told: the engine's CreatedAt moves when a file is written."""
-        return bool(json.loads(self._engine.run(commands.inspect("volume", [name])).out or "[]"))
+        return bool(inspected(self._engine.run(commands.inspect("volume", [name]))))
 
     def labels(self, name: str) -> dict[str, str]:
         """The labels of a volume that is there."""

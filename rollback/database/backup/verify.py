@@ -26,7 +26,7 @@ from rollback.database.backup.signing import Untrue, digest
 from rollback.database.backup.take import READ
 from rollback.database.scratch import USER, scratch
 from rollback.database.server import ended, run_alone
-from rollback.engine import CommandFailed
+from rollback.engine import AWAY, CommandFailed
 from rollback.outcome import Failed, Refused
 from rollback.parts.files import sha256
 
@@ -45,7 +45,7 @@ _SHOWN = 3
 #: What says nothing about the backup.
 _OF_THE_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 #: The same in the words of docker and of PostgreSQL.
-_SAID_BY_IT = ("cannot connect to the docker daemon", "error during connect", "no space left on device")
+_SAID_BY_IT = (*AWAY, "no space left on device")
 
 
 @dataclass(frozen=True)
