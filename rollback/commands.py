@@ -94,6 +94,11 @@ def save_images(names: Sequence[str]) -> Argv:
     return ["docker", "image", "save", *names]
 
 
+def history(image: str) -> Argv:
+    """The layers of an image with their sizes in bytes, one JSON object a line."""
+    return ["docker", "image", "history", "--no-trunc", "--human=false", "--format", "{{json .}}", image]
+
+
 def load_images() -> Argv:
     """Images from a tar on standard input."""
     return ["docker", "image", "load", "--quiet"]
