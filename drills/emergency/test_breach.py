@@ -1,4 +1,9 @@
-"""Security Breach Response: an intruder is shut out for good, and nothing of his stays."""
+"""Security Breach Response: an intruder is shut out for good, and nothing of his stays.
+
+Whatever the reference deployment gives out is tried again from outside: access tokens, stolen and forged, refresh
+tokens, the database's password, a role of his own, the TLS key. It has no session cookie and no API key to try: a
+session is a key in Redis that only a token leads to, and programs sign in as users do.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +16,11 @@ from fixtures import breach
 from fixtures.case import finding
 from fixtures.checks.evidence import Budget
 from fixtures.checks.residue import Allowed
+from fixtures.faults import candidates
 from fixtures.faults.candidates import GOOD
 from fixtures.faults.intrusion import Intrusion
 from fixtures.history import PATHS
+from fixtures.operators import REFUSED, ended
 from fixtures.scenario import NOTHING_TO_DO, Scenario, carried_out
 
 if TYPE_CHECKING:
@@ -36,16 +43,21 @@ RESIDUE = (
     Allowed("rows *", "users went on working", expected=False),
     Allowed("file .env", "new secrets"),
     Allowed("file packages/backend/.env", "new secrets"),
+    Allowed("file certbot/conf/live/spheroseg/*", "a certificate with another key"),
+    Allowed("edge certificate", "a certificate with another key"),
     Allowed("id *", "every service was made anew", expected=False),
 )
 PATIENCE = 90.0
+#: Deployed after the breach; the way back from it leads to the release of before the breach.
+NEXT = candidates.polygons().version
 
 
 def since_then(drill: Drill) -> None:
-    """The operator knows when the intruder came in."""
+    """The operator knows when the intruder came in, and has had a certificate issued for a new key."""
     fault = drill.scenario.fault
     assert isinstance(fault, Intrusion)
-    drill.scenario = replace(drill.scenario, command=("contain", "--compromised-at", fault.at))
+    words = (*drill.scenario.command, *breach.issued(drill), "--compromised-at", fault.at)
+    drill.scenario = replace(drill.scenario, command=words)
 
 
 def contained(drill: Drill) -> Outcome:
@@ -58,14 +70,25 @@ def contained(drill: Drill) -> Outcome:
 def contained_and_rolled_back(drill: Drill) -> Outcome:
     """Weeks later somebody rolls back this and that, each to something that is older than the breach."""
     outcome = contained(drill)
+    refused = drill.stack.rollback("certificates", GOOD, "--yes")
+    drill.findings.append(ended("the stolen key is not put back", refused, REFUSED, "its key was revoked on"))
     (backup,) = (one.name for one in (drill.stack.checkout / ".rollback/backups").glob("2*Z-*"))
+    drill.stack.deploy(NEXT)
+    breach.prepared(drill)
+    rolled_back(drill, "application", GOOD)
     with (drill.stack.checkout / ".env").open("a", encoding="utf-8") as file:
         file.write("SPHEROSEG_NOTE=tried something\n")
     for words in (("environment", GOOD), ("database", backup, "--stale"), ("rows", "users", "--from", backup)):
-        done = drill.stack.rollback(*words, "--yes")
-        told = f"exit {done.status}: {(done.stdout + done.stderr)[-800:]}"
-        drill.findings.append(finding(f"{words[0]} rolled back", done.status in (0, NOTHING_TO_DO), told))
+        rolled_back(drill, *words)
     return outcome
+
+
+def rolled_back(drill: Drill, *words: str) -> None:
+    """It was carried out: what is refused would prove nothing."""
+    done = drill.stack.rollback(*words, "--yes")
+    good = done.status == 0 or (words[0] == "rows" and done.status == NOTHING_TO_DO)
+    told = f"exit {done.status}: {(done.stdout + done.stderr)[-800:]}"
+    drill.findings.append(finding(f"{words[0]} rolled back", good, told))
 
 
 def all_of_it(case: Case) -> list[Finding]:
@@ -123,5 +146,5 @@ def test_intruder_is_shut_out(drill: Bench, intrusion: Intrusion) -> None:
 @pytest.mark.exhaustive  # what keeps the hole shut has unit tests
 @pytest.mark.drill(id="breach-not-reopened", **FACTS)
 def test_later_rollbacks_do_not_open_the_hole_again(drill: Bench, intrusion: Intrusion) -> None:
-    """Env files, database and rows go back to what is older than the breach: nothing that was revoked is good again."""
-    drill(breached(intrusion, operator=contained_and_rolled_back))
+    """Application, env files, database and rows go back to before the breach: nothing revoked is good again."""
+    drill(breached(intrusion, operator=contained_and_rolled_back, blamed=(NEXT,)))

@@ -13,6 +13,9 @@ import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
 from rollback import commands
 from rollback.engine import wait_until
 from rollback.mount import bind
@@ -127,6 +130,13 @@ class Door:
         wrong = [told for inside, where in ports if (told := _asked(where, tls=inside == https))]
         return Reading(not wrong, "; ".join(wrong) or f"outside {len(ports)} ports answer 503 and Retry-After")
 
+    def shows_others(self, certificate: Path) -> list[str]:
+        """Its TLS ports at which a handshake shows another certificate than this one, in words."""
+        leaf = x509.load_pem_x509_certificate(certificate.read_bytes()).public_bytes(serialization.Encoding.DER)
+        https = str(self.deployment.settings.edge.https_port)
+        where = [one for inside, one in self._ports() if inside == https]
+        return [f"{one} shows another certificate" for one in where if _shown(one) != leaf]
+
     def _ports(self) -> list[tuple[str, str]]:
         """Port inside, and address on this host, of each that is bound."""
         result = self.deployment.engine.run(commands.inspect("container", [self.name]))
@@ -152,6 +162,16 @@ class Door:
 
 def _local(address: str) -> str:
     return {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}.get(address, address)  # noqa: S104 -- compared, not bound
+
+
+def _shown(where: str) -> bytes:
+    """The certificate that is shown there, DER; empty where there is none."""
+    host, _, port = where.rpartition(":")
+    try:
+        pem = ssl.get_server_certificate((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS)
+    except OSError:  # nobody shows one there, which is not the wanted one either
+        return b""
+    return ssl.PEM_cert_to_DER_cert(pem)
 
 
 def _asked(where: str, *, tls: bool) -> str:

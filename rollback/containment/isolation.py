@@ -23,6 +23,7 @@ from rollback.plan import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from rollback.deployment import Deployment
 
@@ -139,6 +140,19 @@ class Isolation:
         """Take in what was made anew meanwhile, before it is started."""
         self._note()
         self._each([partial(self._take_in, one) for one in self.inside()])
+
+    def show_again(self) -> None:
+        """Have the doorkeeper show the certificate that the edge has now; where it is open there is none."""
+        standing = Standing.read(self.deployment)
+        if standing is not None:
+            self.door.open(standing.ports)
+
+    def shows(self, certificate: Path) -> Reading:
+        """Whether outside this certificate is shown and no other; while it is shut, by the doorkeeper."""
+        if Standing.read(self.deployment) is None:
+            return Reading(holds=True, seen="every listener of the edge shows it")
+        wrong = self.door.shows_others(certificate)
+        return Reading(not wrong, "; ".join(wrong) or "every listener of the edge and the maintenance page show it")
 
     def _each(self, acts: Iterable[Callable[[], None]]) -> None:
         with ThreadPoolExecutor(_AT_ONCE) as pool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollback import commands
 from rollback.containment import source
+from rollback.containment.certificate import Exchange
 from rollback.containment.evidence import Evidence
 from rollback.containment.isolation import GRACE_SECONDS, Isolation
 from rollback.containment.planted import Planted
@@ -82,6 +83,8 @@ class _Procedure:
             yield self._preserved()
         if "rotate" in parts:
             yield self._rotated()
+            if self.facts.get("exchange"):
+                yield self._exchanged()
         if "revoke" in parts:
             yield self._revoked()
         if "restore" in parts:
@@ -101,6 +104,9 @@ class _Procedure:
             yield f"past the page: {allowed} ([containment] allow)"
         if "rotate" in parts:
             yield f"new values for {', '.join(self.facts['keys'])}, also in every recorded release and snapshot"
+        if self.facts.get("exchange"):
+            yield "the edge gets another certificate with another key; every key that lay here is revoked for good:"
+            yield "`rollback certificates` refuses what has one; `rollback release record` then records the new one"
         if "revoke" in parts:
             yield "every user has to sign in again and to set a new password; hashes are set aside in the database"
         if "restore" in parts:
@@ -152,6 +158,25 @@ class _Procedure:
             "whatever was read is worth nothing, and no recorded release brings it back",
             self._rotation.reading,
             self._rotation.rotate,
+            moves_users=True,
+        )
+
+    def _exchanged(self) -> Step:
+        exchange = Exchange.of(self.deployment, self.facts["exchange"])
+
+        def exchange_all() -> None:
+            exchange.carry_out()
+            self._isolation.show_again()
+
+        def shown() -> Reading:
+            now = exchange.reading()
+            return self._isolation.shows(exchange.pair.certificate) if now.holds else now
+
+        return Step(
+            "the edge shows a certificate with another key",
+            "with a stolen key somebody poses as this host, however many passwords are new",
+            shown,
+            exchange_all,
             moves_users=True,
         )
 
