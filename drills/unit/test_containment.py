@@ -84,14 +84,15 @@ def test_a_secret_that_nobody_has_named_is_found(tmp_path: Path) -> None:
 
 
 def test_what_was_revoked_is_known_again_and_not_readable(tmp_path: Path) -> None:
-    """A revoked value is found under whatever key it stands, plain or in a URL; the file does not tell it."""
-    revoked = Revoked(tmp_path / "revoked.json")
+    """A revoked value is found under whatever secret it stands, plain or in a URL; the file does not tell it."""
+    revoked = Revoked(tmp_path / "revoked.json", {"A": "random", "KEPT_TOKEN": "keep"})
     env = tmp_path / ".env"
-    env.write_text("A=hunter2hunter2\nB=redis://:p%40ss-word@redis/0\nC=fine\n")
+    text = "A=hunter2hunter2\nB_DSN=redis://:p%40ss-word@redis/0\nC_TOKEN=fine\n"
+    env.write_text(f"{text}SOME_USER=hunter2hunter2\nKEPT_TOKEN=hunter2hunter2\n")
     assert revoked.keys_in(env) == {}
     revoked.add(["hunter2hunter2"])
     revoked.add(["p@ss-word", ""])
-    assert sorted(revoked.keys_in(env)) == ["A", "B"]
+    assert sorted(revoked.keys_in(env)) == ["A", "B_DSN"]
     text = (tmp_path / "revoked.json").read_text()
     assert "hunter2" not in text
     assert "p@ss-word" not in text
