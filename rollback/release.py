@@ -170,6 +170,15 @@ class Shelf:
         release = self.get(version)
         if release.bad is not None:
             raise Refused(f"{release.version} is marked bad: {release.bad}.", "choose another: `rollback release list`")
+        return self.whole(version)
+
+    def whole(self, version: str) -> Release:
+        """A release of which every file is as recorded, and none holds what was revoked; good or bad.
+
+        Raises:
+            Refused: unknown, with damaged copies of its files, or with a revoked secret.
+        """
+        release = self.get(version)
         for group in release.files.values():
             files.verify_store(group, release.store)
         nothing_revoked(self.deployment, release.version, release.files, release.store)

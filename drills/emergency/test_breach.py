@@ -19,12 +19,13 @@ from fixtures.checks.residue import Allowed
 from fixtures.faults import candidates
 from fixtures.faults.candidates import GOOD
 from fixtures.faults.intrusion import Intrusion
+from fixtures.halfway import home_behind_the_door, new_values_in_no_file, some_services_recreated
 from fixtures.history import PATHS
-from fixtures.operators import REFUSED, ended
-from fixtures.scenario import NOTHING_TO_DO, Scenario, carried_out
+from fixtures.operators import REFUSED, Kill, KilledOperator, ended
+from fixtures.scenario import AFTER_APPLICATION, NOTHING_TO_DO, Scenario, carried_out
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from fixtures.bench import Bench
     from fixtures.case import Case
@@ -48,6 +49,15 @@ RESIDUE = (
     Allowed("id *", "every service was made anew", expected=False),
 )
 PATIENCE = 90.0
+OLD = "v3.9.0"
+#: What a release that never ran here leaves.
+PATCHED = (
+    Allowed("container [bfm]*", "the patched release runs in them"),
+    Allowed("image *:v4.0.0", "the patched release was built, and recorded in the end"),
+    Allowed("schema", "it brought a migration"),
+    Allowed("migrations", "it brought a migration"),
+    Allowed("grant * on user_sessions", "it brought a migration"),
+)
 #: Deployed after the breach; the way back from it leads to the release of before the breach.
 NEXT = candidates.polygons().version
 
@@ -65,6 +75,34 @@ def contained(drill: Drill) -> Outcome:
     outcome = carried_out(drill)
     breach.learned(drill.stack)
     return outcome
+
+
+def killed(kill: Kill) -> Callable[[Drill], Outcome]:
+    """The operator is killed in the course of a step, and somebody else goes on."""
+
+    def operator(drill: Drill) -> Outcome:
+        outcome = KilledOperator(kill, "resume")(drill)
+        breach.learned(drill.stack)
+        return outcome
+
+    return operator
+
+
+def built_and_since_then(drill: Drill) -> None:
+    """The images of the release that closes the hole are here."""
+    drill.stack.provide_images(GOOD)
+    since_then(drill)
+
+
+def patched(case: Case) -> list[Finding]:
+    """Every promise of the section, and no rollback leads to the hole."""
+    back = case.stack.rollback("application", OLD, "--yes")
+    recorded = case.stack.rollback("release", "record", GOOD, "--yes")
+    return [
+        *all_of_it(case),
+        ended("no way back to the hole", back, REFUSED, f"{GOOD} closes it"),
+        ended("the patched release can be recorded", recorded, 0),
+    ]
 
 
 def contained_and_rolled_back(drill: Drill) -> Outcome:
@@ -143,8 +181,50 @@ def test_intruder_is_shut_out(drill: Bench, intrusion: Intrusion) -> None:
     drill(breached(intrusion))
 
 
+KILLS = {
+    "rotating": Kill("every secret is another one", new_values_in_no_file),
+    "reopening": Kill("reopened", home_behind_the_door),
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(
+            name, id=name, marks=[pytest.mark.drill(id=f"breach-killed-{name}", **FACTS), pytest.mark.exhaustive]
+        )
+        for name in KILLS
+    ],
+)
+def test_the_operator_is_killed(drill: Bench, intrusion: Intrusion, name: str) -> None:
+    """Killed in a step and resumed: never open with old secrets, and the end is that of breach-contained."""
+    drill(breached(intrusion, operator=killed(KILLS[name])))
+
+
+@pytest.mark.exhaustive  # the files and images of the recorded release are started by breach-contained
+@pytest.mark.drill(id="breach-patched", **FACTS)
+def test_the_patched_release_is_started(drill: Bench) -> None:
+    """The hole is in v3.9.0: v4.0.0, which never ran here, is started, though the operator is killed meanwhile."""
+    fault = Intrusion(version=OLD)
+    scenario = breached(
+        fault,
+        releases=(OLD,),
+        command=("contain", "--patched", GOOD),
+        before_command=built_and_since_then,
+        operator=killed(Kill("services made anew", some_services_recreated)),
+        further=patched,
+        residue=(*RESIDUE, *PATCHED),
+    )
+    try:
+        drill(scenario)
+    finally:
+        fault.end()
+
+
 @pytest.mark.exhaustive  # what keeps the hole shut has unit tests
 @pytest.mark.drill(id="breach-not-reopened", **FACTS)
 def test_later_rollbacks_do_not_open_the_hole_again(drill: Bench, intrusion: Intrusion) -> None:
     """Application, env files, database and rows go back to before the breach: nothing revoked is good again."""
-    drill(breached(intrusion, operator=contained_and_rolled_back, blamed=(NEXT,)))
+    drill(
+        breached(intrusion, operator=contained_and_rolled_back, blamed=(NEXT,), residue=(*RESIDUE, *AFTER_APPLICATION))
+    )

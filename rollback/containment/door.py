@@ -73,6 +73,7 @@ class Door:
         Raises:
             Failed: it does not come up, with the end of its log.
         """
+        image = self.image()
         self.remove()
         tls = self._certificates()
         files.write(self.folder / "maintenance.html", _PAGE, mode=0o644)
@@ -81,7 +82,7 @@ class Door:
         labels |= {_PROJECT: self.deployment.project, _ONE_OFF: "True"}
         engine.ask(commands.network_create(self.outside, {_PROJECT: self.deployment.project}, closed=False))
         argv = commands.doorkeeper(
-            self._image(), name=self.name, labels=labels, network=self.outside, ports=ports,
+            image, name=self.name, labels=labels, network=self.outside, ports=ports,
             mount=bind(self.folder, "/door"), user=f"{os.getuid()}:{os.getgid()}",
         )  # fmt: skip
         engine.ask(argv)
@@ -89,11 +90,19 @@ class Door:
         engine.ask(commands.start([self.name]))
         wait_until(lambda: _pair(self.reading()), seconds=START_SECONDS, what="the maintenance page")
 
-    def _image(self) -> str:
+    def image(self) -> str:
+        """The edge's, in which nginx is; while the edge is being made anew, that of the doorkeeper itself.
+
+        Raises:
+            Failed: there is neither.
+        """
         there = self.deployment.serving(self.deployment.settings.edge.service)
-        if not there:
+        if there:
+            return there[0].image
+        raw = json.loads(self.deployment.engine.run(commands.inspect("container", [self.name])).out or "[]")
+        if not raw:
             raise Failed("The edge has no container whose image could be used.", "start it")
-        return there[0].image
+        return str(raw[0]["Image"])
 
     def _certificates(self) -> bool:
         """Those of the edge, so that a browser takes the page; False where it shows none or cannot be asked."""

@@ -89,8 +89,8 @@ class Isolation:
         self._note()
         self._network()
         self._each([partial(self._take_in, one) for one in self.inside()])
-        standing = self._standing()
-        self.door.open(standing.ports)
+        if not self.door.reading().holds:
+            self.door.open(self._standing().ports)
         # for operators; an edge that does not take its own configuration is no reason to open anything
         self._look_again()
 
@@ -171,7 +171,8 @@ class Isolation:
         shown = self.door.reading()
         if not shown.holds:
             return shown
-        out = ways.out(self.deployment, [one["Id"] for one in self.inside() if one["State"]["Running"]])
+        running = [one["Id"] for one in self.inside() if one["State"]["Running"]]
+        out = ways.out(self.deployment, running, self.door.image())
         return out if not out.holds else Reading(holds=True, seen=f"{out.seen}; {shown.seen}")
 
     def _is_astray(self, raw: dict[str, Any]) -> bool:

@@ -24,6 +24,7 @@ from rollback.release import Shelf, groups
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from rollback.containment.source import Patch
     from rollback.database.server import Connection, Server
     from rollback.deployment import Deployment
     from rollback.release import Release
@@ -43,6 +44,7 @@ class Planted:
         run: its id.
         version: the release whose files are the right ones.
         roles: of the server, as the manifest of the backup has them.
+        patch: what was named instead of the release since, if it was.
     """
 
     deployment: Deployment
@@ -50,11 +52,12 @@ class Planted:
     run: str
     version: str
     roles: dict[str, str]
+    patch: Patch | None = None
 
     @property
     def release(self) -> Release:
-        """The recorded release."""
-        return Shelf(self.deployment).good(self.version)
+        """The recorded release; where another one closes its hole, it is marked bad by now."""
+        return Shelf(self.deployment).whole(self.version)
 
     # carried out
 
@@ -83,7 +86,7 @@ class Planted:
         with live.connect(self._old) as session:
             then = fingerprint.logical(session, schemas=schemas(session))
         objects = [str(one) for one in fingerprint.difference(now, then)]
-        extra, wrong = self._extra(), files.differing(self.deployment.root, self._records())
+        extra, wrong = self._extra(), self._wrong()
         found = {"roles": roles, "attributes": changed, "objects": objects, "files": [*extra, *wrong]}
         return {key: sorted({*self.told().get(key, []), *some}) for key, some in found.items()}
 
@@ -147,6 +150,10 @@ class Planted:
         kept = [some for name, some in self.release.files.items() if name != _RENEWED]
         return [one for some in kept for one in some if one.path != own]
 
+    def _wrong(self) -> list[str]:
+        found = files.differing(self.deployment.root, self._records())
+        return [one for one in found if not (self.patch and self.patch.is_named_in(one))]
+
     def _extra(self) -> list[str]:
         """Files in the recorded folders that the release does not have."""
         known = {one.path for some in self.release.files.values() for one in some}
@@ -176,7 +183,7 @@ class Planted:
                 "SELECT datallowconn FROM pg_database WHERE datname = %s", (self._old,)
             ).fetchone()
         left += [f"{self._old} lets sessions in"] if row and row[0] else []
-        left += [*self._extra(), *files.differing(self.deployment.root, self._records())]
+        left += [*self._extra(), *self._wrong()]
         counts = ", ".join(f"{len(some)} {what}" for what, some in told.items())
         return Reading(not left, "; ".join(left) or f"removed: {counts}; listed in {self.folder / _LIST}")
 

@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from rollback.deployment import Deployment
     from rollback.parts.certificates import Pair
 
-__all__ = ["ANEW", "NAME", "PARTS", "Origin", "survey"]
+__all__ = ["ANEW", "NAME", "NEED", "PARTS", "Origin", "survey"]
 
 NAME = "contain"
 PARTS = ("isolate", "preserve", "rotate", "revoke", "restore", "reopen")
 #: Parts after which the services are made anew: from their images, with the files of now.
 ANEW = frozenset({"rotate", "restore"})
+#: Parts that ask the database.
+NEED = frozenset({"rotate", "revoke", "restore"})
 
 
 @dataclass(frozen=True)
