@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fixtures import breach
+from fixtures import breach, cutover
 from fixtures.case import finding
 from fixtures.checks.evidence import Budget
 from fixtures.checks.residue import Allowed
@@ -118,6 +118,8 @@ def contained_and_rolled_back(drill: Drill) -> Outcome:
         file.write("SPHEROSEG_NOTE=tried something\n")
     for words in (("environment", GOOD), ("database", backup, "--stale"), ("rows", "users", "--from", backup)):
         rolled_back(drill, *words)
+    # whoever signed up after the backup was at work without an account until now: 500, as the table has no such user
+    drill.recorder.mark(cutover.OVER)
     return outcome
 
 
