@@ -18,7 +18,7 @@ from fixtures.checks.evidence import Budget
 from fixtures.checks.residue import Allowed
 from fixtures.faults import candidates
 from fixtures.faults.candidates import GOOD
-from fixtures.faults.intrusion import Intrusion
+from fixtures.faults.intrusion import STORE, Intrusion
 from fixtures.halfway import home_behind_the_door, new_values_in_no_file, some_services_recreated
 from fixtures.history import PATHS
 from fixtures.operators import REFUSED, Kill, KilledOperator, ended
@@ -41,6 +41,7 @@ OBJECTIVE = 1800
 FACTS = {"section": SECTION, "procedure": "contain", "severity": "critical", "objective": OBJECTIVE}
 RESIDUE = (
     Allowed("database spheroseg_before_*", "the database of before is evidence: kept, and shut"),
+    Allowed(f"database {STORE}", "a database that nobody knows is evidence: kept, and shut"),
     Allowed("rows *", "users went on working", expected=False),
     Allowed("file .env", "new secrets"),
     Allowed("file packages/backend/.env", "new secrets"),

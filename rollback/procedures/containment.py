@@ -17,6 +17,7 @@ from rollback.containment.renewal import Renewal
 from rollback.containment.revocation import Revocation
 from rollback.containment.rotation import Rotation
 from rollback.containment.standing import Standing
+from rollback.containment.surroundings import Recorded
 from rollback.documents.verification import verify
 from rollback.engine import wait_until
 from rollback.plan import Plan, Reading, Step
@@ -214,7 +215,7 @@ class _Procedure:
     def _cleaned(self) -> Step:
         return Step(
             "what was planted is listed and removed",
-            "compared with what was recorded before the compromise: roles, objects, files, image names",
+            "compared with what was recorded before the compromise: roles, objects, settings, files, image names",
             self._planted.reading,
             self._planted.remove,
             moves_users=True,
@@ -223,7 +224,7 @@ class _Procedure:
     @property
     def _planted(self) -> Planted:
         facts = self.facts
-        return Planted(self.deployment, self._folder, facts["run"], facts["version"], facts["roles"], self._patch)
+        return Planted(self.deployment, self._folder, facts["run"], facts["version"], Recorded.of(facts), self._patch)
 
     @property
     def _patch(self) -> source.Patch | None:

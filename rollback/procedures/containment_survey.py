@@ -12,6 +12,7 @@ from rollback.containment.evidence import Evidence
 from rollback.containment.isolation import Isolation
 from rollback.containment.rotation import Rotation
 from rollback.containment.standing import Standing
+from rollback.containment.surroundings import Recorded
 from rollback.outcome import NothingToDo
 from rollback.procedures import restoration_survey
 
@@ -101,6 +102,6 @@ def _origin(deployment: Deployment, run: str, origin: Origin) -> dict[str, Any]:
         **found,
         "version": release.version,
         "patched": origin.patched,
-        "roles": manifest.state.roles,
+        **Recorded.facts(manifest.state),
         "compromised": origin.compromised.isoformat(timespec="seconds"),
     }
