@@ -7,6 +7,7 @@ session is a key in Redis that only a token leads to, and programs sign in as us
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,10 +19,10 @@ from fixtures.checks.evidence import Budget
 from fixtures.checks.residue import Allowed
 from fixtures.faults import candidates
 from fixtures.faults.candidates import GOOD
-from fixtures.faults.intrusion import STORE, Intrusion
+from fixtures.faults.intrusion import STORE, WAYS, Intrusion
 from fixtures.halfway import home_behind_the_door, new_values_in_no_file, some_services_recreated
 from fixtures.history import PATHS
-from fixtures.operators import REFUSED, Kill, KilledOperator, ended
+from fixtures.operators import REFUSED, Kill, KilledOperator, ended, struck
 from fixtures.scenario import AFTER_APPLICATION, NOTHING_TO_DO, Scenario, carried_out
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ RESIDUE = (
     Allowed("edge certificate", "a certificate with another key"),
     Allowed("id *", "every service was made anew", expected=False),
 )
-PATIENCE = 90.0
+PATIENCE, SHUT_SECONDS = 90.0, 4.0
 OLD = "v3.9.0"
 #: What a release that never ran here leaves.
 PATCHED = (
@@ -76,6 +77,30 @@ def contained(drill: Drill) -> Outcome:
     outcome = carried_out(drill)
     breach.learned(drill.stack)
     return outcome
+
+
+def contained_and_looked_at(drill: Drill) -> Outcome:
+    """While it is shut somebody asks at the door, once as anybody and once as an operator of the allow-list."""
+    outcome = struck("evidence sealed", breach.asked_at_the_door)(drill)
+    breach.learned(drill.stack)
+    return outcome
+
+
+def isolated_and_reopened(drill: Drill) -> Outcome:
+    """Shut, seen to be shut, and opened again by one command."""
+    fault = drill.scenario.fault
+    assert isinstance(fault, Intrusion)
+    shut = carried_out(drill)
+    at = time.monotonic()
+    breach.asked_at_the_door(drill)
+    time.sleep(SHUT_SECONDS)
+    got = [one for one in fault.notes() if one["got"] and one["sent"] > at and one["way"] != "tls"]
+    tried = {one["way"] for one in fault.notes() if one["sent"] > at}
+    drill.findings += [
+        ended("isolated", shut, 0, "ports answer 503 and Retry-After"),
+        finding("nothing got in or out", not got and len(tried) >= len(WAYS) - 2, f"tried {tried}, got {got[:2]}"),
+    ]
+    return drill.stack.rollback("contain", "reopen", "--yes")
 
 
 def killed(kill: Kill) -> Callable[[Drill], Outcome]:
@@ -181,7 +206,25 @@ def breached(fault: Intrusion, **more: object) -> Scenario:
 @pytest.mark.drill(id="breach-contained", **FACTS)
 def test_intruder_is_shut_out(drill: Bench, intrusion: Intrusion) -> None:
     """An intruder with tokens, a password and a role of his own loses every way in and out; nothing of his stays."""
-    drill(breached(intrusion))
+    drill(breached(intrusion, operator=contained_and_looked_at))
+
+
+@pytest.mark.exhaustive  # breach-contained is shut in the same way
+@pytest.mark.drill(id="breach-isolated", **FACTS)
+def test_isolation_is_undone_by_one_command(drill: Bench, intrusion: Intrusion) -> None:
+    """Shut and opened again: nobody gets in or out meanwhile, and afterwards every session is as before."""
+    drill(
+        breached(
+            intrusion,
+            command=("contain", "isolate"),
+            before_command=lambda _: None,
+            operator=isolated_and_reopened,
+            sessions_end="",
+            reference="before the command",
+            residue=(Allowed("rows *", "users went on working", expected=False),),
+            further=lambda _: [],
+        )
+    )
 
 
 KILLS = {
