@@ -16,6 +16,8 @@ from rollback import __version__, commands
 from rollback.archive.container import Writer
 from rollback.archive.manifest import BACKUP, FILES, IMAGES, RECORDS, Archive, Image, Volume
 from rollback.archive.shelf import PART, Full
+from rollback.containment import revocation
+from rollback.containment.keyring import REVOKED
 from rollback.database.backup import seal
 from rollback.database.backup.manifest import NAME, new_id
 from rollback.database.backup.shelf import sync_folder
@@ -82,7 +84,9 @@ def look(deployment: Deployment, store: Path) -> Seen:
     running = {one.service: one.id for one in images}
     fitting = [one for one in releases if all(running.get(i.service) == i.id for i in one.images.values())]
     state = deployment.settings.deployment.state
-    named = groups(deployment) | {SETTINGS: [FILE], RELEASES: [f"{state}/releases"]}
+    # what was revoked after a breach is known after a complete failure too
+    known = [f"{state}/{one}" for one in ("releases", revocation.FILE, REVOKED)]
+    named = groups(deployment) | {SETTINGS: [FILE], RELEASES: known}
     captured = {name: files.capture(deployment.root, paths, store) for name, paths in named.items()}
     return Seen(tuple(images), tuple(fitting), captured)
 

@@ -25,12 +25,14 @@ if TYPE_CHECKING:
 
     from rollback.deployment import Deployment
 
-__all__ = ["Keyring", "Revoked", "pairs", "rewritten", "unnamed"]
+__all__ = ["REVOKED", "Keyring", "Revoked", "pairs", "rewritten", "unnamed"]
 
 #: Bytes of randomness of each new value.
 STRENGTH = 32
 KEEP, RANDOM = "keep", "random"
-_NEW, _REVOKED = "secrets.json", "revoked.json"
+_NEW = "secrets.json"
+#: The hashes of what was revoked, in the state of the deployment.
+REVOKED = "revoked.json"
 _LINE = re.compile(r"^(?P<head>\s*(?:export\s+)?(?P<key>[A-Za-z_][A-Za-z0-9_.]*)\s*=\s*)(?P<value>.*?)(?P<end>\r?)$")
 _PASSWORD = re.compile(r"(?P<head>[a-z][a-z0-9+.-]*://[^:/@\s]*:)(?P<password>[^@\s]*)(?P<tail>@.*)", re.IGNORECASE)
 
@@ -130,7 +132,7 @@ class Revoked:
     @classmethod
     def of(cls, deployment: Deployment) -> Revoked:
         """Those of a deployment."""
-        return cls(deployment.state / _REVOKED, deployment.settings.containment.secrets)
+        return cls(deployment.state / REVOKED, deployment.settings.containment.secrets)
 
     def _read(self) -> dict[str, str]:
         if not self.path.is_file():

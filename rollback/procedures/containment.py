@@ -120,6 +120,7 @@ class _Procedure:
             yield "`rollback certificates` refuses what has one; `rollback release record` then records the new one"
         if "revoke" in parts:
             yield "every user has to sign in again and to set a new password; hashes are set aside in the database"
+            yield "full backups of before bring back what is revoked and are refused: `rollback backup full` afterwards"
         if "restore" in parts:
             yield (
                 f"the database as backup {self.facts['backup']} has it, taken {self.facts['taken']}; the files as"

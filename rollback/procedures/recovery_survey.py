@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollback import progress
 from rollback.archive.shelf import FullShelf
+from rollback.containment.revocation import nothing_older
 from rollback.database.backup.desk import Desk
 from rollback.documents.verification import verify
 from rollback.outcome import NothingToDo, Refused, Stop
@@ -39,7 +40,7 @@ def survey(
         monitoring: the volumes of the monitoring stack come back, where they are gone.
 
     Raises:
-        Refused: no archive can be believed, or it is another project's.
+        Refused: no archive can be believed, it is another project's, or it would bring back what was revoked.
         NothingToDo: everything runs and is healthy.
     """
     read = _Counter()
@@ -47,6 +48,7 @@ def survey(
         chosen = FullShelf(deployment, Desk.of(deployment).journal).choose(name, read)
     archive = chosen.manifest
     _same_project(deployment, archive)
+    nothing_older(deployment, f"The archive {archive.id}", archive.at)
     here = known_as(deployment, archive.project)
     if not everything:
         _something_to_do(here)
