@@ -23,7 +23,17 @@ if TYPE_CHECKING:
     from rollback.database.schema.recorded import Recorded
     from rollback.deployment import Deployment
 
-__all__ = ["LAST_GOOD", "SCHEMA", "Release", "SchemaRecord", "Shelf", "check_name", "groups", "nothing_revoked"]
+__all__ = [
+    "LAST_GOOD",
+    "SCHEMA",
+    "Release",
+    "SchemaRecord",
+    "Shelf",
+    "check_name",
+    "env_files",
+    "groups",
+    "nothing_revoked",
+]
 
 LAST_GOOD = "last-good"
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")
@@ -293,13 +303,19 @@ def nothing_revoked(
     Raises:
         Refused: one has.
     """
-    revoked = Revoked.of(deployment)
-    for one in recorded.get("environment", []):
+    revoked, names = Revoked.of(deployment), env_files(deployment)
+    for one in (one for some in recorded.values() for one in some if one.path in names):
         for key, at in revoked.keys_in(store / one.path).items():
             raise Refused(
                 f"{name} has a value for {key} in {one.path} that was revoked on {at}.",
                 "choose another release, or `rollback contain rotate` gives all of them new values",
             )
+
+
+def env_files(deployment: Deployment) -> list[str]:
+    """The env files of the application and of its monitoring stack, in which secrets stand."""
+    table = deployment.settings
+    return list(dict.fromkeys([*table.compose.env_files, *table.monitoring.env_files]))
 
 
 def groups(deployment: Deployment) -> dict[str, list[str]]:

@@ -120,12 +120,19 @@ def built_and_since_then(drill: Drill) -> None:
     since_then(drill)
 
 
+def watched_and_prepared(drill: Drill) -> None:
+    """The monitoring stack runs as well, and asks the database with its own copy of the password."""
+    breach.prepared(drill)
+    drill.stack.monitoring.start()
+
+
 def patched(case: Case) -> list[Finding]:
-    """Every promise of the section, and no rollback leads to the hole."""
+    """Every promise of the section, no rollback leads to the hole, and monitoring sees everything again."""
     back = case.stack.rollback("application", OLD, "--yes")
     recorded = case.stack.rollback("release", "record", GOOD, "--yes")
     return [
         *all_of_it(case),
+        finding("monitoring has the new password", not (why := breach.unwatched(case.stack)), why),
         ended("no way back to the hole", back, REFUSED, f"{GOOD} closes it"),
         ended("the patched release can be recorded", recorded, 0),
     ]
@@ -256,6 +263,7 @@ def test_the_patched_release_is_started(drill: Bench) -> None:
         fault,
         releases=(OLD,),
         command=("contain", "--patched", GOOD),
+        arranged=watched_and_prepared,
         before_command=built_and_since_then,
         operator=killed(Kill("services made anew", some_services_recreated)),
         further=patched,

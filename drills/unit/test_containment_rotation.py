@@ -17,7 +17,7 @@ from rollback.procedures import target
 from rollback.release import Release, Shelf, write_manifest
 
 REFERENCE = Path(__file__).parents[2] / "fixtures" / "spheroseg"
-BACKEND = "packages/backend/.env"
+BACKEND, MONITORING = "packages/backend/.env", "monitoring/.env"
 #: As a hasty team has them: the database's password is its user's name, and an older release had another secret.
 NOW = "JWT_SECRET=second\nSESSION_SECRET=postgres\nSOME_USER=postgres\n"
 OLDER = NOW.replace("second", "first")
@@ -31,7 +31,8 @@ class Killed(BaseException):
 def checkout(tmp_path: Path) -> Deployment:
     """Env files without a database's password, two releases and a snapshot; nothing of it needs an engine."""
     root = tmp_path / "checkout"
-    (root / BACKEND).parent.mkdir(parents=True)
+    for name in (BACKEND, MONITORING):
+        (root / name).parent.mkdir(parents=True)
     text = (REFERENCE / "rollback.toml").read_text(encoding="utf-8")
     for name in ("POSTGRES_PASSWORD", "DATABASE_URL", "REDIS_PASSWORD", "REDIS_URL"):
         text = text.replace(f'{name} = "{"redis" if "REDIS" in name else "database"}"\n', "")
@@ -39,22 +40,27 @@ def checkout(tmp_path: Path) -> Deployment:
     found = Deployment.load(root)
     found.state.mkdir()
     for version, content in (("v1", OLDER), ("v2", NOW)):
-        (root / BACKEND).write_text(content, encoding="utf-8")
+        for name in (BACKEND, MONITORING):
+            (root / name).write_text(content, encoding="utf-8")
         record(found, version)
     Snapshots(found).take("evening")
     return found
 
 
 def record(deployment: Deployment, version: str) -> None:
-    """A release of env files alone."""
+    """A release of env files alone, one of them in the folder of the monitoring stack."""
     folder = deployment.state / "releases" / version
-    kept = files.capture(deployment.root, [BACKEND], folder / "files")
-    write_manifest(Release(version, version, folder, {}, {"environment": kept}, "", [], [], None, None))
+    kept = {
+        "environment": files.capture(deployment.root, [BACKEND], folder / "files"),
+        "monitoring": files.capture(deployment.root, ["monitoring"], folder / "files"),
+    }
+    write_manifest(Release(version, version, folder, {}, kept, "", [], [], None, None))
 
 
 def copies(deployment: Deployment) -> list[Path]:
     """Every env file, live and recorded."""
-    return [deployment.root / BACKEND, *sorted(deployment.state.glob(f"*/*/files/{BACKEND}"))]
+    stores = [deployment.root, *sorted(deployment.state.glob("*/*/files"))]
+    return [store / name for store in stores for name in (BACKEND, MONITORING)]
 
 
 def test_every_copy_has_the_new_values_and_can_be_put_back(checkout: Deployment, tmp_path: Path) -> None:
@@ -65,7 +71,7 @@ def test_every_copy_has_the_new_values_and_can_be_put_back(checkout: Deployment,
     rotation.rotate()
     assert rotation.reading().holds
     texts = {one.read_text(encoding="utf-8") for one in copies(checkout)}
-    assert len(copies(checkout)) == 4
+    assert len(copies(checkout)) == 8
     assert len(texts) == 1
     (text,) = texts
     assert "SOME_USER=postgres\n" in text
@@ -112,7 +118,7 @@ def test_wherever_it_is_killed_it_goes_on(
         shutil.rmtree(checkout.root)
         shutil.copytree(saved, checkout.root)
         kills += 1
-    assert kills == 9  # revoked, new values, four env files, three manifests
+    assert kills == 13  # revoked, new values, eight env files, three manifests
 
 
 def test_a_snapshot_with_a_revoked_secret_is_no_target(checkout: Deployment, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from rollback.outcome import Failed, Refused
 from rollback.parts import files
 from rollback.parts.snapshot import Snapshots
 from rollback.plan import Reading
-from rollback.release import Shelf, write_manifest
+from rollback.release import Shelf, env_files, write_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Rotation"]
 
-_PART = "environment"
 _OTHERS = 0o077
 
 
@@ -74,7 +73,7 @@ class Rotation:
         return found
 
     def _env_files(self) -> list[Path]:
-        return [self.deployment.root / one for one in self.deployment.settings.compose.env_files]
+        return [self.deployment.root / one for one in env_files(self.deployment)]
 
     def _secrets(self) -> dict[str, str]:
         """By key, those of the checkout that are to be changed."""
@@ -111,9 +110,10 @@ class Rotation:
         yield from ((path, path.name, None) for path in self._env_files())
         kept = [(one.version, one.files, one.store) for one in Shelf(self.deployment).all()]
         kept += [(one.name, one.files, one.store) for one in Snapshots(self.deployment).all()]
+        names = env_files(self.deployment)
         for name, groups, store in kept:
-            for one in groups.get(_PART, []):
-                if one.link is None:
+            for one in (one for some in groups.values() for one in some):
+                if one.link is None and one.path in names:
                     yield store / one.path, f"{name} {one.path}", one
 
     def _secret_files(self) -> list[Path]:
@@ -146,23 +146,30 @@ class Rotation:
     def _shelf(self, fresh: Keyring) -> None:
         """The env files of every release and snapshot, with their hashes."""
         for release in Shelf(self.deployment).all():
-            records = self._recorded(release.files.get(_PART, []), release.store, fresh)
-            if records != release.files.get(_PART, []):
-                release.files[_PART] = records
+            if self._followed(release.files, release.store, fresh):
                 write_manifest(release)
         snapshots = Snapshots(self.deployment)
         for snapshot in snapshots.all():
-            records = self._recorded(snapshot.files.get(_PART, []), snapshot.store, fresh)
-            if records != snapshot.files.get(_PART, []):
-                snapshot.files[_PART] = records
+            if self._followed(snapshot.files, snapshot.store, fresh):
                 snapshots.write(snapshot)
 
-    def _recorded(self, records: list[FileRecord], store: Path, fresh: Keyring) -> list[FileRecord]:
+    def _followed(self, groups: dict[str, list[FileRecord]], store: Path, fresh: Keyring) -> bool:
+        """Rewrite the env files in a store; whether their records are others now."""
+        before = {group: list(some) for group, some in groups.items()}
+        for group, some in before.items():
+            groups[group] = [self._recorded(one, store, fresh) for one in some]
+        return groups != before
+
+    def _recorded(self, one: FileRecord, store: Path, fresh: Keyring) -> FileRecord:
         """A file with secrets is 0600 from now on, also where it is put back."""
-        kept = [one for one in records if one.link is None and self._holds_secrets(store / one.path)]
-        for one in kept:
-            self._rewrite(store / one.path, fresh)
-        return [files.rehashed(one, store, mode=0o600) if one in kept else one for one in records]
+        if (
+            one.path not in env_files(self.deployment)
+            or one.link is not None
+            or not self._holds_secrets(store / one.path)
+        ):
+            return one
+        self._rewrite(store / one.path, fresh)
+        return files.rehashed(one, store, mode=0o600)
 
     # seen
 

@@ -20,6 +20,7 @@ from rollback.containment.standing import Standing
 from rollback.containment.surroundings import Recorded
 from rollback.documents.verification import verify
 from rollback.engine import wait_until
+from rollback.parts.monitoring import Monitoring
 from rollback.plan import Plan, Reading, Step
 from rollback.procedures.application import ADVISORY
 from rollback.procedures.containment_survey import ANEW, NAME, NEED
@@ -94,6 +95,8 @@ class _Procedure:
             yield self._anew()
         if "reopen" in parts:
             yield self._opened()
+        if self.facts["watched"]:
+            yield self._watched()
 
     def _changed(self, parts: Sequence[str]) -> Iterator[Step]:
         if "rotate" in parts:
@@ -250,6 +253,16 @@ class _Procedure:
             self._renewal.anew,
             self._renewal.make_anew,
             moves_users=True,
+        )
+
+    def _watched(self) -> Step:
+        monitoring = Monitoring.beside(self.deployment)
+        return Step(
+            "monitoring stack with the new secrets",
+            "its exporter signs in at the database as well",
+            monitoring.served,
+            lambda: monitoring.bring_up(self.deployment.settings.monitoring.seconds),
+            advisory=True,
         )
 
     def _opened(self) -> Step:

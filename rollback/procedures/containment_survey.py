@@ -14,6 +14,7 @@ from rollback.containment.rotation import Rotation
 from rollback.containment.standing import Standing
 from rollback.containment.surroundings import Recorded
 from rollback.outcome import NothingToDo
+from rollback.parts.monitoring import Monitoring
 from rollback.procedures import restoration_survey
 
 if TYPE_CHECKING:
@@ -86,9 +87,15 @@ def survey(
         "keys": keys,
         "exchange": Exchange.found(deployment, pair).as_facts() if pair is not None else None,
         "before": {one: [item.id for item in deployment.serving(one)] for one in services},
+        "watched": "rotate" in parts and _watched(deployment),
         "allow": deployment.settings.containment.allow,
         **(_origin(deployment, run, origin) if "restore" in parts and origin else {}),
     }
+
+
+def _watched(deployment: Deployment) -> bool:
+    """Whether a monitoring stack runs, whose exporter has the database's password too."""
+    return bool(deployment.settings.monitoring.files) and bool(Monitoring.beside(deployment).containers())
 
 
 def _origin(deployment: Deployment, run: str, origin: Origin) -> dict[str, Any]:
