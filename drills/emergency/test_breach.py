@@ -174,6 +174,7 @@ def all_of_it(case: Case) -> list[Finding]:
     return [
         *breach.shut_out(case),
         *breach.nothing_planted(case),
+        *breach.must_reset(case),
         *breach.evidence(case, breach.key_of(case.stack)),
         *breach.nothing_told(case),
         finding("plain up changes nothing", up.good and before == case.stack.container_ids(), up.stderr[-600:]),

@@ -83,7 +83,7 @@ class Planted:
         """What stands in an earlier list of this run stays: it was removed since."""
         found = {"objects": self._objects(live), "files": [*self._extra(), *self._wrong()]}
         with live.connect(self._around.live) as session:
-            found |= {"roles": self._around.strangers(session), "server": self._around.changed(session)}
+            found |= {"roles": self._around.strangers(session), "server": self._around.changed(live, session)}
         return {key: sorted({*self.told().get(key, []), *some}) for key, some in found.items()}
 
     def _objects(self, live: Server) -> list[str]:
@@ -141,7 +141,7 @@ class Planted:
         if not told:
             return Reading(holds=False, seen="not compared")
         with server.of_deployment(self.deployment) as live, live.connect(self._around.live) as session:
-            left = [f"role {one}" for one in self._around.strangers(session)] + self._around.changed(session)
+            left = [f"role {one}" for one in self._around.strangers(session)] + self._around.changed(live, session)
             row: Any = session.execute(
                 "SELECT datallowconn FROM pg_database WHERE datname = %s", (self._old,)
             ).fetchone()

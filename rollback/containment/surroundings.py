@@ -28,6 +28,8 @@ _ATTRIBUTES = ("superuser", "createrole", "createdb", "login", "replication", "b
 _WORDS = {f"{no}{one}": sql.SQL(f"{no}{one}".upper()) for one in _ATTRIBUTES for no in ("", "no")}
 _MEMBER = re.compile(r"(?:^| )in (?P<roles>\S+?(?: \(admin\))?(?:,\S+?(?: \(admin\))?)*)(?: set |$)")
 _SET = " set "
+#: What the team may have taken away since.
+_MAY_GO = (cluster.DATABASE, cluster.JOB)
 _PLACED = re.compile(r"(?:database|role (?P<role>\S+)) (?P<key>[\w.]+)=(?P<value>.*)", re.DOTALL)
 _EXPLODED = """SELECT CASE grantee WHEN 0 THEN '' ELSE pg_get_userbyid(grantee) END, privilege_type, is_grantable
     FROM aclexplode(%s::aclitem[])"""
@@ -73,7 +75,7 @@ class Surroundings:
         """Roles that were not there."""
         return sorted(set(state.roles(session)) - set(self.recorded.roles))
 
-    def changed(self, session: Connection) -> list[str]:
+    def changed(self, live: Server, session: Connection) -> list[str]:
         """All other differences, a sentence each; the session is in the live database."""
         now, then = state.roles(session), self.recorded.roles
         both = sorted(set(now) & set(then))
@@ -81,16 +83,16 @@ class Surroundings:
             *(f"role {one}: {now[one]}, was {then[one]}" for one in both if now[one] != then[one]),
             *_other("grant on the database", state.acl(session), self.recorded.acl),
             *_other("setting of the database", state.settings(session), self.recorded.settings),
-            *(f"{name}: {value or 'new'}" for name, value in self._of_server(session).items()),
+            *(f"{name}: {value or 'new'}" for name, value in self._of_server(live, session).items()),
         ]
 
-    def _of_server(self, session: Connection) -> dict[str, str]:
+    def _of_server(self, live: Server, session: Connection) -> dict[str, str]:
         """What is new or other; what is gone as well, by its name."""
-        then, now = self.recorded.server, cluster.read(session, self.live)
+        then, now = self.recorded.server, cluster.read(live, session, self.live)
         if then is None or now is None:
             return {}
         other = {name: value for name, value in now.items() if then.get(name) != value}
-        return other | {name: "gone" for name in then if name not in now and not name.startswith(cluster.DATABASE)}
+        return other | {name: "gone" for name in then if name not in now and not name.startswith(_MAY_GO)}
 
     # put right
 
@@ -107,7 +109,7 @@ class Surroundings:
         with live.connect(self.live, autocommit=True) as session:
             self._grants(session)
             self._settings(session)
-            self._server(session)
+            self._server(live, session)
 
     def _drop(self, live: Server, name: str) -> None:
         """Whatever it owns anywhere becomes the deployment's, its grants and sessions end, it goes."""
@@ -175,16 +177,18 @@ class Surroundings:
             if found := _PLACED.fullmatch(one):
                 put_setting(session, name, (found["role"] or "").strip('"'), found["key"], found["value"])
 
-    def _server(self, session: Connection) -> None:
-        """What `ALTER SYSTEM` made, and databases that nobody knows: those are shut, and kept as evidence."""
+    def _server(self, live: Server, session: Connection) -> None:
+        """What `ALTER SYSTEM` made, jobs, and databases that nobody knows: those are shut, and kept as evidence."""
         then: Mapping[str, Any] = self.recorded.server or {}
-        for name in self._of_server(session):
+        for name in self._of_server(live, session):
             if name.startswith(cluster.SETTING):
                 key = sql.SQL(".").join(map(sql.Identifier, name.removeprefix(cluster.SETTING).split(".")))
                 change = sql.SQL("SET {} = {}").format(key, sql.Literal(then[name])) if name in then else None
                 session.execute(sql.SQL("ALTER SYSTEM {}").format(change or sql.SQL("RESET {}").format(key)))
             elif name.startswith(cluster.DATABASE) and name not in then:
                 shut(session, name.removeprefix(cluster.DATABASE))
+            elif name.startswith(cluster.JOB) and name not in then:
+                cluster.remove_job(live, session, name)
         session.execute("SELECT pg_reload_conf()")
 
 

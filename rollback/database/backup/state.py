@@ -69,7 +69,7 @@ def read(server: Server, connection: Connection, database: str, history: str, *,
         acl=acl(connection),
         settings=settings(connection),
         roles=roles(connection),
-        server=cluster.read(connection, database),
+        server=cluster.read(server, connection, database),
         migrations=migrations(connection, history),
     )
 
