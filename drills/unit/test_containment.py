@@ -16,6 +16,7 @@ from rollback.containment.door import Door
 from rollback.containment.evidence import _outermost
 from rollback.containment.isolation import Isolation
 from rollback.containment.keyring import Keyring, Revoked, pairs, rewritten, unnamed
+from rollback.containment.revocation import nothing_older
 from rollback.containment.standing import Home, Standing, refuse_others
 from rollback.database.backup.desk import Desk
 from rollback.outcome import Refused, UsageError
@@ -84,14 +85,15 @@ def test_a_secret_that_nobody_has_named_is_found(tmp_path: Path) -> None:
 
 
 def test_what_was_revoked_is_known_again_and_not_readable(tmp_path: Path) -> None:
-    """A revoked value is found under whatever key it stands, plain or in a URL; the file does not tell it."""
-    revoked = Revoked(tmp_path / "revoked.json")
+    """A revoked value is found under whatever secret it stands, plain or in a URL; the file does not tell it."""
+    revoked = Revoked(tmp_path / "revoked.json", {"A": "random", "KEPT_TOKEN": "keep"})
     env = tmp_path / ".env"
-    env.write_text("A=hunter2hunter2\nB=redis://:p%40ss-word@redis/0\nC=fine\n")
+    text = "A=hunter2hunter2\nB_DSN=redis://:p%40ss-word@redis/0\nC_TOKEN=fine\n"
+    env.write_text(f"{text}SOME_USER=hunter2hunter2\nKEPT_TOKEN=hunter2hunter2\n")
     assert revoked.keys_in(env) == {}
     revoked.add(["hunter2hunter2"])
     revoked.add(["p@ss-word", ""])
-    assert sorted(revoked.keys_in(env)) == ["A", "B"]
+    assert sorted(revoked.keys_in(env)) == ["A", "B_DSN"]
     text = (tmp_path / "revoked.json").read_text()
     assert "hunter2" not in text
     assert "p@ss-word" not in text
@@ -191,6 +193,16 @@ def test_the_backup_is_older_than_the_compromise(
             source.backup(one, before, plain=plain)  # type: ignore[arg-type]
     else:
         assert source.backup(one, before, plain=plain).id == wanted  # type: ignore[arg-type]
+
+
+def test_what_is_older_than_a_containment_is_refused(tmp_path: Path) -> None:
+    """A full backup of before would open the hole; one of afterwards does not, and without a containment all do."""
+    one, decreed = deployment(tmp_path), datetime(2025, 1, 2, tzinfo=UTC)
+    nothing_older(one, "The archive x", decreed)
+    (tmp_path / "revocations.json").write_text(json.dumps([{"run": "r", "at": decreed.isoformat()}]))
+    nothing_older(one, "The archive x", decreed + timedelta(seconds=1))
+    with pytest.raises(Refused, match="The archive x is of before the containment of 2025-01-02"):
+        nothing_older(one, "The archive x", decreed - timedelta(seconds=1))
 
 
 GOOD = (Path(__file__).parents[2] / "fixtures/spheroseg/rollback.toml").read_text(encoding="utf-8")

@@ -16,6 +16,8 @@ from rollback import __version__, commands
 from rollback.archive.container import Writer
 from rollback.archive.manifest import BACKUP, FILES, IMAGES, KEY, RECORDS, Archive, Image, Volume
 from rollback.archive.shelf import PART, Full
+from rollback.containment import revocation
+from rollback.containment.keyring import REVOKED
 from rollback.database.backup import seal
 from rollback.database.backup.manifest import NAME, new_id
 from rollback.database.backup.shelf import sync_folder
@@ -86,7 +88,9 @@ def look(deployment: Deployment, store: Path) -> Seen:
     state = deployment.settings.deployment.state
     authorities = deployment.settings.certificates.authorities_file
     own = [FILE, *([authorities] if authorities else [])]
-    named = groups(deployment) | {SETTINGS: own, RELEASES: [f"{state}/releases"]}
+    # what was revoked after a breach is known after a complete failure too
+    known = [f"{state}/{one}" for one in ("releases", revocation.FILE, REVOKED)]
+    named = groups(deployment) | {SETTINGS: own, RELEASES: known}
     captured = {name: files.capture(deployment.root, paths, store) for name, paths in named.items()}
     return Seen(tuple(images), tuple(fitting), captured)
 

@@ -23,6 +23,7 @@ from rollback.plan import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from rollback.deployment import Deployment
 
@@ -88,8 +89,8 @@ class Isolation:
         self._note()
         self._network()
         self._each([partial(self._take_in, one) for one in self.inside()])
-        standing = self._standing()
-        self.door.open(standing.ports)
+        if not self.door.reading().holds:
+            self.door.open(self._standing().ports)
         # for operators; an edge that does not take its own configuration is no reason to open anything
         self._look_again()
 
@@ -140,6 +141,19 @@ class Isolation:
         self._note()
         self._each([partial(self._take_in, one) for one in self.inside()])
 
+    def show_again(self) -> None:
+        """Have the doorkeeper show the certificate that the edge has now; where it is open there is none."""
+        standing = Standing.read(self.deployment)
+        if standing is not None:
+            self.door.open(standing.ports)
+
+    def shows(self, certificate: Path) -> Reading:
+        """Whether outside this certificate is shown and no other; while it is shut, by the doorkeeper."""
+        if Standing.read(self.deployment) is None:
+            return Reading(holds=True, seen="every listener of the edge shows it")
+        wrong = self.door.shows_others(certificate)
+        return Reading(not wrong, "; ".join(wrong) or "every listener of the edge and the maintenance page show it")
+
     def _each(self, acts: Iterable[Callable[[], None]]) -> None:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             for one in [pool.submit(act) for act in acts]:
@@ -157,7 +171,8 @@ class Isolation:
         shown = self.door.reading()
         if not shown.holds:
             return shown
-        out = ways.out(self.deployment, [one["Id"] for one in self.inside() if one["State"]["Running"]])
+        running = [one["Id"] for one in self.inside() if one["State"]["Running"]]
+        out = ways.out(self.deployment, running, self.door.image())
         return out if not out.holds else Reading(holds=True, seen=f"{out.seen}; {shown.seen}")
 
     def _is_astray(self, raw: dict[str, Any]) -> bool:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from rollback import commands
 from rollback.database import disposable
-from rollback.outcome import Failed
 from rollback.plan import Reading
 
 if TYPE_CHECKING:
@@ -36,17 +35,20 @@ _TRY = (
 _SOMEWHERE = ("192.0.2.1", 9)
 
 
-def out(deployment: Deployment, containers: Sequence[str]) -> Reading:
-    """Whether none of these containers reaches a listener on this host at any of its addresses."""
-    there = deployment.serving(deployment.settings.edge.service)
-    if not there:
-        raise Failed("The edge has no container whose image could be used for the attempt.", "start it")
+def out(deployment: Deployment, containers: Sequence[str], image: str) -> Reading:
+    """Whether none of these containers reaches a listener on this host at any of its addresses.
+
+    Args:
+        deployment: whose they are.
+        containers: who tries.
+        image: one with bash, of which nothing but that runs.
+    """
     with _listener() as port:
         ways = [f"{one}/{port}" for one in _addresses(deployment)]
         env = [f"WAYS={' '.join(ways)}"]
         words = ["bash", "-c", _TRY.format(seconds=_SECONDS)]
         argvs = [
-            commands.attempt(words, image=there[0].image, name=disposable.name("way"), label=disposable.label(),
+            commands.attempt(words, image=image, name=disposable.name("way"), label=disposable.label(),
                              container=one, env=env)
             for one in containers
         ]  # fmt: skip

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rollback import progress
 from rollback.archive import room
 from rollback.archive.shelf import FullShelf
+from rollback.containment.revocation import nothing_older
 from rollback.database.backup.desk import Desk
 from rollback.documents.verification import verify
 from rollback.outcome import NothingToDo, Refused, Stop
@@ -41,7 +42,8 @@ def survey(
         monitoring: the volumes of the monitoring stack come back, where they are gone.
 
     Raises:
-        Refused: no archive can be believed, it is another project's, or there is no room for what it holds.
+        Refused: no archive can be believed, it is another project's, there is no room for what it holds, or it would
+            bring back what was revoked.
         NothingToDo: everything runs and is healthy.
     """
     read = _Counter()
@@ -49,6 +51,7 @@ def survey(
         chosen = FullShelf(deployment, Desk.of(deployment).journal).choose(name, read)
     archive = chosen.manifest
     _same_project(deployment, archive)
+    nothing_older(deployment, f"The archive {archive.id}", archive.at)
     here = known_as(deployment, archive.project)
     if not everything:
         _something_to_do(here)
