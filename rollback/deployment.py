@@ -153,6 +153,10 @@ class Deployment:
         """What Compose takes for the project's directory."""
         return self.root
 
+    def run_folder(self, run: object) -> Path:
+        """Where a run keeps what it knows and what it has set aside."""
+        return self.state / "runs" / str(run)
+
     @property
     def compose(self) -> Compose:
         """Compose as a plain `docker compose` in the checkout sees it."""

@@ -48,8 +48,7 @@ class _Procedure:
 
     @property
     def _folder(self) -> Path:
-        runs: Path = self.deployment.state / "runs"
-        return runs / str(self.facts["run"])
+        return self.deployment.run_folder(self.facts["run"])
 
     @property
     def _isolation(self) -> Isolation:

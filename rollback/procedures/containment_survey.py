@@ -72,7 +72,7 @@ def survey(
         raise NothingToDo(f"The deployment is isolated since {shut.since if shut else 'now'}.")
     if tuple(parts) == ("reopen",) and shut is None:
         raise NothingToDo("The deployment is open.")
-    folder = deployment.state / "runs" / run
+    folder = deployment.run_folder(run)
     if "isolate" in parts:
         Isolation(deployment).possible()
     if "preserve" in parts:

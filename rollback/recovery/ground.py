@@ -53,7 +53,7 @@ class Ground:
     @property
     def folder(self) -> Path:
         """Where the run keeps what it has found, decided and saved."""
-        return self.deployment.state / "runs" / self.run
+        return self.deployment.run_folder(self.run)
 
     @cached_property
     def archive(self) -> Archive:
