@@ -19,6 +19,7 @@ from rollback.containment.keyring import Keyring, Revoked, pairs, rewritten, unn
 from rollback.containment.renewal import Renewal
 from rollback.containment.revocation import nothing_older
 from rollback.containment.standing import Home, Standing, refuse_others
+from rollback.containment.ways import questions_leave
 from rollback.database.backup.desk import Desk
 from rollback.outcome import Refused, UsageError
 
@@ -144,6 +145,24 @@ def test_who_is_astray(tmp_path: Path, networks: list[str], ports: dict[str, Any
     """Inside means in the closed network alone, with no port open."""
     raw = {"NetworkSettings": {"Networks": {name: {} for name in networks}, "Ports": ports}}
     assert Isolation(deployment(tmp_path))._is_astray(raw) is astray  # noqa: SLF001 -- the rule itself
+
+
+@pytest.mark.parametrize(
+    ("version", "resolver", "leave"),
+    [
+        ("20.10.24+dfsg1", "nameserver 127.0.0.53\n", True),
+        ("20.10.24+dfsg1", "# 127.0.0.53\nnameserver 192.0.2.53\n", False),
+        ("23.0.11", "nameserver 127.0.0.53\n", False),
+        ("24.0.9", "nameserver 127.0.0.53\n", True),
+        ("25.0.4", "options edns0\n nameserver ::1\n", True),
+        ("25.0.5", "nameserver 127.0.0.53\n", False),
+        ("28.2.2", "nameserver 127.0.0.53\n", False),
+        ("unknown", "nameserver 127.0.0.53\n", True),
+    ],
+)
+def test_questions_for_names_leave_by_older_engines(version: str, resolver: str, *, leave: bool) -> None:
+    """Where the host's resolver listens on itself, an older engine asks it for whoever is shut in."""
+    assert questions_leave(version, resolver) is leave
 
 
 def test_a_half_made_replacement_is_never_started(tmp_path: Path) -> None:
