@@ -125,13 +125,19 @@ class Finding:
 
 @dataclass(frozen=True)
 class Answers:
-    """All that the first page says."""
+    """All that the first page says.
+
+    Attributes:
+        compared: the day of the newest earlier run that has any of these drills; None: there is none.
+        fresh: how many drills were in no earlier run.
+    """
 
     day: date
     issues: tuple[Procedure, ...]
     procedures: tuple[Procedure, ...]
     changes: tuple[Change, ...]
     compared: date | None
+    fresh: int
     untested: tuple[Untested, ...]
     findings: tuple[Finding, ...]
     decisions: tuple[str, ...]
@@ -151,9 +157,12 @@ def answers(run: Run, drills: Sequence[Drill], earlier: Sequence[past.Run], poli
     findings = tuple(_findings(run, drills, earlier, day))
     untested = tuple(_untested(run, drills, procedures, policy))
     changes = tuple(_changes(drills, earlier))
-    compared = earlier[-1].day if earlier else None
+    ran = {one.id for one in drills if one.verdict != NOT_TESTED}
+    compared = max((was.day for was in earlier if ran & was.drills.keys()), default=None)
+    fresh = len(ran.difference(*(was.drills for was in earlier)))
     decisions = tuple(_decisions(findings, untested, changes, policy, day))
-    return Answers(day, issues, procedures, changes, compared, untested, findings, decisions, _next_month(day))
+    due = _next_month(day)
+    return Answers(day, issues, procedures, changes, compared, fresh, untested, findings, decisions, due)
 
 
 def _issue(name: str, goal: float, drills: Sequence[Drill], earlier: Sequence[past.Run], day: date) -> Procedure:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from reports import runbook
 from reports.answers import LIMITS
 from reports.lines import FAIL, PASS
-from reports.wording import answered, bounds, headline, identity, plain, seconds, word
+from reports.wording import answered, bounds, headline, identity, outcome, plain, seconds, word
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -96,7 +96,9 @@ def _issues(run: Run, given: Answers) -> str:
 _READ = (
     '<p class="soft">Times are intervals: not sooner and not later, as far as the probes can tell. RTO counts from the '
     "operator's command until every path serves the right release for good; downtime counts from the fault, so the "
-    "time until the drill had seen it is part of it. The upper bound is held against the objective.</p>"
+    "time until the drill had seen it is part of it. The upper bound is held against the objective. A write is lost "
+    "if it was acknowledged and is gone; “as announced” are those that the plan had listed one by one before it was "
+    "carried out. A request is broken if it failed by the rollback and not by the fault.</p>"
 )
 
 
@@ -148,13 +150,13 @@ def _trend(one: Procedure) -> str:
     high = max(values) or 1.0
     step = _WIDTH / (len(values) - 1)
     points = [(round(i * step, 1), round(_HEIGHT - value / high * _HEIGHT, 1)) for i, value in enumerate(values)]
-    x, y = points[-1]
+    dots = "".join(f'<circle cx="{x}" cy="{y}" r="{2.8 if (x, y) == points[-1] else 1.7}"/>' for x, y in points)
     told = ", ".join(f"{day}: {value:.1f} s" for day, value in one.trend)
     share = f"{values[-1] / values[-2] - 1:+.0%}" if values[-2] else ""
     line = " ".join(f"{a},{b}" for a, b in points)
     return (
         f'<svg class="trend" width="{_WIDTH}" height="{_HEIGHT}" role="img"><title>RTO, upper bound: {told}</title>'
-        f'<polyline points="{line}"/><circle cx="{x}" cy="{y}" r="2.6"/></svg>'
+        f'<polyline points="{line}"/>{dots}</svg>'
         f"<br><small>{share} since<br>{one.trend[-2][0]}</small>"
     )
 
@@ -169,7 +171,7 @@ def _procedures(given: Answers, places: Mapping[str, str]) -> str:
 
 def _drills(one: Procedure, places: Mapping[str, str]) -> str:
     told = "".join(_drill(drill, places) for drill in one.drills)
-    summary = f"{len(one.drills)} drill{'s' * (len(one.drills) > 1)}"
+    summary = f"{len(one.drills)} drill{'s' * (len(one.drills) > 1)}: what went wrong, what was typed, what came of it"
     # what did not pass is not to be looked for
     opened = "" if one.passed == len(one.drills) else " open"
     return (
@@ -179,12 +181,13 @@ def _drills(one: Procedure, places: Mapping[str, str]) -> str:
 
 
 def _drill(drill: Drill, places: Mapping[str, str]) -> str:
-    back = bounds(drill.slowest_low, drill.slowest)
-    figures = "" if drill.slowest is None else f", back after {back}" if " to " in back else ", not back while watched"
-    reason = "" if drill.passed else f": {escape(plain(drill.reason))}"
+    reason = "" if drill.passed else f"<p>{escape(plain(drill.reason))}</p>"
+    typed = ", ".join(f"<code>{escape(one)}</code>" for one in drill.typed)
+    lines = (escape(drill.story), f"Typed: {typed}" if typed else "", escape(outcome(drill)))
+    told = "".join(f"<br><small>{line}</small>" for line in lines if line)
     return (
         f'<li><span class="tag {_kind(drill.verdict)}">{escape(drill.verdict)}</span> '
-        f"{_link(drill.title, drill.id, places)}{figures}{reason}</li>"
+        f"{_link(drill.title, drill.id, places)}{told}{reason}</li>"
     )
 
 
@@ -197,7 +200,7 @@ def _link(text: str, drill: str, places: Mapping[str, str]) -> str:
 def _changes(given: Answers, places: Mapping[str, str]) -> str:
     title = f"<h2>What got worse since {given.compared or 'last time'}</h2>"
     if given.compared is None:
-        return f'{title}<div class="card list">There is no earlier run to compare with: this one is the first.</div>'
+        return f'{title}<div class="card list">{_NO_MEASURE}</div>'
     worse, better = (
         "".join(
             f"<li>{_link(one.drill.title, one.drill.id, places)}: {escape(one.sentence)}</li>"
@@ -207,9 +210,17 @@ def _changes(given: Answers, places: Mapping[str, str]) -> str:
         for wanted in (False, True)
     )
     told = f"<ul>{worse}</ul>" if worse else _NOTHING_WORSE
-    return f'{title}<div class="card list">{told}{f"<p>Better:</p><ul>{better}</ul>" if better else ""}</div>'
+    told += f"<p>Better:</p><ul>{better}</ul>" if better else ""
+    return f'{title}<div class="card list">{told}{_fresh(given)}</div>'
 
 
+def _fresh(given: Answers) -> str:
+    ran = len({drill.id for one in given.procedures for drill in one.measured})
+    told = f"{given.fresh} of {ran} drills were in no earlier run: nothing is known of a change in them."
+    return f'<p class="soft">{told}</p>' if given.fresh else ""
+
+
+_NO_MEASURE = "There is no earlier run to compare with: no drill of this run was in an earlier one."
 _NOTHING_WORSE = (
     "<p>Nothing: no drill fails that passed, and none is slower by more than 25 % than on a host as fast before, "
     "beyond what the spacing of the probes explains.</p>"

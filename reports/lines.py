@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 #: The phase of a drill in which its users begin to work.
 _LOAD = "load on"
+_WORDS = ("severity", "command", "started", "git_head", "machine", "story")
 PASS, FAIL, INCONCLUSIVE, NOT_TESTED = "pass", "fail", "inconclusive", "not tested"
 
 
@@ -29,6 +30,8 @@ class Drill:
         pace: median seconds of a good answer before the fault: how fast the host was.
         machine: the kind of machine; times of two kinds are not compared.
         used: whether users were at work on it: only then there are writes to account for.
+        story: what went wrong, in plain words.
+        typed: what the operator typed that changed something.
     """
 
     id: str
@@ -55,6 +58,8 @@ class Drill:
     pace: float | None = None
     images: dict[str, str] = field(default_factory=dict)
     used: bool = True
+    story: str = ""
+    typed: tuple[str, ...] = ()
 
     @property
     def slowest(self) -> float | None:
@@ -123,7 +128,8 @@ def parse(raw: dict[str, Any]) -> Drill:
         seed=raw.get("seed"),
         used=not raw.get("phases") or _LOAD in {phase["name"] for phase in raw["phases"]},
         dirty=bool(raw.get("dirty")),
-        **{name: str(raw.get(name) or "") for name in ("severity", "command", "started", "git_head", "machine")},
+        typed=tuple(map(str, raw.get("typed") or ())),
+        **{name: str(raw.get(name) or "") for name in _WORDS},
     )
 
 

@@ -17,6 +17,8 @@ __all__ = ["cell", "per_path", "render", "table"]
 
 ISSUES = ("If this happens", "Can we?", "Objective", "RTO, slowest path", "Longest downtime", "Writes lost", "Drills")
 DRILLS = ("Drill", "Verdict", "Objective", "RTO", "Downtime (upper bound)", "Lost writes", "Requests broken", "Reason")
+#: So many things that were not tested are shown without a click.
+_LONG = 8
 FINDINGS = ("Finding", "Owner", "Open since", "Drill again by")
 
 
@@ -29,7 +31,7 @@ def render(run: Run, drills: Sequence[Drill], given: Answers) -> str:
         counted(drills),
         table(ISSUES, (_issue(one, run) for one in given.issues)),
         *_list("What got worse", [f"{one.drill.title}: {one.sentence}" for one in given.changes if not one.better]),
-        *_list("Not tested", [f"{one.what}: {one.why}" for one in given.untested]),
+        *_untested(given),
         *_findings(given.findings),
         "<details><summary>Every drill</summary>",
         table(DRILLS, map(_row, drills)),
@@ -55,6 +57,14 @@ def _issue(one: Procedure, run: Run) -> tuple[str, ...]:
 
 def _list(title: str, sentences: Sequence[str]) -> list[str]:
     return [f"### {title}", "\n".join(f"- {cell(one)}" for one in sentences)] if sentences else []
+
+
+def _untested(given: Answers) -> list[str]:
+    """Of a gate it is most of the runbook: a comment on a pull request has that folded."""
+    told = _list("Not tested", [f"{one.what}: {one.why}" for one in given.untested])
+    if len(given.untested) <= _LONG:
+        return told
+    return [f"<details><summary>Not tested: {len(given.untested)} entries</summary>", *told[1:], "</details>"]
 
 
 def _findings(findings: Sequence[Finding]) -> list[str]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from reports.lines import Drill
     from reports.run import Run
 
-__all__ = ["answered", "bounds", "headline", "identity", "plain", "seconds", "word"]
+__all__ = ["answered", "bounds", "headline", "identity", "outcome", "plain", "seconds", "word"]
 
 UNKNOWN = "-"
 ANSWERS = {
@@ -51,6 +51,19 @@ def bounds(low: float | None, high: float | None) -> str:
     if high is None or low is None or math.isinf(high):
         return seconds(high)
     return f"{math.floor(round(low * 10, 6)) / 10:.1f} to {seconds(high) if high % _MINUTE else f'{high:.1f} s'}"
+
+
+def outcome(drill: Drill) -> str:
+    """Return how long users were without what, and what they lost, as one line; empty if nothing was measured."""
+    away = {path: high for path, high in drill.downtime.items() if high}
+    parts = [
+        f"back {'after ' * (drill.slowest != math.inf)}{bounds(drill.slowest_low, drill.slowest)}" if drill.rto else "",
+        f"down at most: {', '.join(f'{path} {seconds(high)}' for path, high in sorted(away.items()))}" if away else "",
+        "" if drill.lost is None else f"writes lost: {drill.lost}",
+        f"writes undone as announced: {drill.announced}" if drill.announced else "",
+        f"requests broken: {drill.failed}" if drill.failed else "",
+    ]
+    return "; ".join(filter(None, parts)).capitalize()
 
 
 def plain(text: str) -> str:
@@ -89,9 +102,16 @@ def counted(drills: Sequence[Drill]) -> str:
     return f"{len(drills)} drill{'s' if len(drills) > 1 else ''}: {parts}."
 
 
+def _short(head: str) -> str:
+    """A commit by its first digits; a sentence that says why there is none stays whole."""
+    return head if " " in head else head[:12]
+
+
 def identity(run: Run, drills: Sequence[Drill]) -> list[tuple[str, str]]:
     """Return what identifies the run, by name; what nobody recorded is left out."""
-    heads = sorted({f"{one.git_head[:12]}{', with uncommitted changes' * one.dirty}" for one in drills if one.git_head})
+    heads = sorted(
+        {f"{_short(one.git_head)}{', with uncommitted changes' * one.dirty}" for one in drills if one.git_head}
+    )
     names = sorted({name for one in drills for name in one.versions})
     versions = [(name, ", ".join(sorted({one.versions[name] for one in drills if name in one.versions})))
                 for name in names]  # fmt: skip

@@ -30,34 +30,49 @@ EXITS = """Exit codes: 0 done, 10 nothing to do, 20 refused by a gate (nothing c
 was, 40 failed and NOT put back, 50 inconclusive, 51 not tested, 60 watched and rolled back, 130 interrupted,
 2 wrong usage."""
 
-#: Where the other commands are; each is imported when it is typed.
-LATER = {
-    "certificates": "rollback.commandline.configuration:certificates",
-    "compose": "rollback.commandline.configuration:compose",
-    "environment": "rollback.commandline.configuration:environment",
-    "monitoring": "rollback.commandline.configuration:monitoring",
-    "nginx": "rollback.commandline.configuration:nginx",
-    "recover": "rollback.commandline.recovery:recover",
-    "schema": "rollback.commandline.schema:schema",
-    "preflight": "rollback.commandline.preflight:preflight",
-    "switch": "rollback.commandline.switch:switch",
-    "verify": "rollback.commandline.verification:verify",
-    "watch": "rollback.commandline.watch:watch",
-    "notify": "rollback.commandline.documents:notify",
-    "postmortem": "rollback.commandline.documents:write_postmortem",
-    "release": "rollback.commandline.release:releases",
-    "migration": "rollback.commandline.migration:migrations",
-    "backup": "rollback.commandline.backup:app",
-    "config": "rollback.commandline.config:app",
-    "contain": "rollback.commandline.contain:containments",
-    "volume": "rollback.commandline.volume:app",
-    "database": "rollback.commandline.database:databases",
-    "rows": "rollback.commandline.rows:rows",
+#: Every command as help shows them; those with a place are imported when they are typed, the others are here.
+COMMANDS = {
+    "Beforehand": {
+        "release": "rollback.commandline.release:releases",
+        "backup": "rollback.commandline.backup:app",
+        "config": "rollback.commandline.config:app",
+        "preflight": "rollback.commandline.preflight:preflight",
+    },
+    "The application": {
+        "application": "",
+        "switch": "rollback.commandline.switch:switch",
+        "watch": "rollback.commandline.watch:watch",
+    },
+    "The database": {
+        "migration": "rollback.commandline.migration:migrations",
+        "database": "rollback.commandline.database:databases",
+        "schema": "rollback.commandline.schema:schema",
+        "rows": "rollback.commandline.rows:rows",
+    },
+    "Configuration and infrastructure": {
+        "environment": "rollback.commandline.configuration:environment",
+        "nginx": "rollback.commandline.configuration:nginx",
+        "certificates": "rollback.commandline.configuration:certificates",
+        "compose": "rollback.commandline.configuration:compose",
+        "monitoring": "rollback.commandline.configuration:monitoring",
+        "volume": "rollback.commandline.volume:app",
+    },
+    "Emergencies": {
+        "recover": "rollback.commandline.recovery:recover",
+        "contain": "rollback.commandline.contain:containments",
+    },
+    "A run that was interrupted": {"resume": "", "abort": ""},
+    "Afterwards": {
+        "verify": "rollback.commandline.verification:verify",
+        "notify": "rollback.commandline.documents:notify",
+        "postmortem": "rollback.commandline.documents:write_postmortem",
+        "history": "",
+    },
 }
 
 app = typer.Typer(
     name="rollback",
-    cls=later.group(LATER),
+    cls=later.group(COMMANDS),
     help="Put a SpherosegV4 deployment back as a recorded release had it, with proof of every step.\n\n" + EXITS,
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -8,7 +8,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from rollback import commands, settings
-from rollback.engine import Engine
+from rollback.composing import Compose
+from rollback.engine import Engine, inspected
 from rollback.outcome import Failed, Refused
 
 if TYPE_CHECKING:
@@ -153,11 +154,11 @@ class Deployment:
         return self.root
 
     @property
-    def compose(self) -> commands.Compose:
+    def compose(self) -> Compose:
         """Compose as a plain `docker compose` in the checkout sees it."""
         table = self.settings.compose
         files = tuple(self.root / name for name in table.files)
-        return commands.Compose(self.root, files, tuple(table.profiles))
+        return Compose(self.root, files, tuple(table.profiles))
 
     @cached_property
     def project(self) -> str:
@@ -179,7 +180,7 @@ class Deployment:
         names = {str(one["Config"]["Labels"].get(_PROJECT)) for one in json.loads(raw or "[]")}
         return names.pop() if len(names) == 1 else None
 
-    def config(self, compose: commands.Compose) -> dict[str, Any]:
+    def config(self, compose: Compose) -> dict[str, Any]:
         """What Compose makes of the files.
 
         Raises:
@@ -187,7 +188,7 @@ class Deployment:
         """
         return self._model(compose.config())
 
-    def config_unresolved(self, compose: commands.Compose) -> dict[str, Any]:
+    def config_unresolved(self, compose: Compose) -> dict[str, Any]:
         """The same with the `env_file` entries of each service still there."""
         return self._model(compose.config_unresolved())
 
@@ -198,7 +199,7 @@ class Deployment:
         model: dict[str, Any] = json.loads(result.out)
         return model
 
-    def hashes(self, compose: commands.Compose) -> dict[str, str]:
+    def hashes(self, compose: Compose) -> dict[str, str]:
         """Compose's configuration hash of each service."""
         lines = self.engine.ask(compose.config_hashes()).splitlines()
         return dict(line.split() for line in lines if line.strip())
@@ -223,8 +224,7 @@ class Deployment:
         ids = self.engine.ask(commands.containers(f"label={_PROJECT}={self.project}")).split()
         if not ids:
             return []
-        raw = self.engine.run(commands.inspect("container", ids))
-        return [Container.of(one) for one in json.loads(raw.out or "[]")]
+        return [Container.of(one) for one in inspected(self.engine.run(commands.inspect("container", ids)))]
 
     def serving(self, service: str) -> list[Container]:
         """The containers that Compose counts as the service."""
@@ -238,7 +238,7 @@ class Deployment:
         """The IDs of several images, by name or ID, in one question; None where the engine does not have one."""
         if not names:
             return {}
-        found = json.loads(self.engine.run(commands.inspect("image", sorted(names))).out or "[]")
+        found = inspected(self.engine.run(commands.inspect("image", sorted(names))))
         known = {
             alias: str(one["Id"])
             for one in found

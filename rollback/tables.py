@@ -271,6 +271,7 @@ class WatchTable(Table):
     window_seconds: float = Field(default=10, ge=1, le=3600)
     requests: int = Field(default=50, ge=1, le=100000)
     error_percent: float = Field(default=5, ge=0, lt=100)
+    error_lines: int = Field(default=5, ge=0, le=1000000)
     ill_percent: float = Field(default=30, ge=0, lt=100)
     slower: float = Field(default=3, gt=1, le=100)
     slow_seconds: float = Field(default=0.25, ge=0, le=600)

@@ -9,7 +9,7 @@ import pytest
 from fixtures import packages
 from fixtures.drill import DrillInconclusiveError
 from fixtures.faults.candidates import GOOD
-from fixtures.faults.damages import BROWSER, LINES
+from fixtures.faults.damages import BROWSER, LINES, together
 from fixtures.inspection import Damaged, Inspection
 from fixtures.scenario import Scenario
 from rollback.verification.devtools import installed
@@ -30,8 +30,15 @@ def inspected(damaged: Damaged, *, monitored: bool = False) -> Scenario:
 
 @pytest.mark.drill(id="verification-lines", **FACTS)
 def test_every_line_of_the_checklist_can_turn_red(drill: Bench) -> None:
+    """Damaged in many ways at once, exactly the lines that stand for them turn red, and mended green again."""
+    drill(inspected(Damaged(together(LINES), killed=True), monitored=True), Inspection)
+
+
+@pytest.mark.exhaustive  # verification-lines has all of them, some at once
+@pytest.mark.drill(id="verification-each", **FACTS)
+def test_each_damage_turns_its_own_lines_red(drill: Bench) -> None:
     """Damaged in one way after another, exactly the lines that stand for it turn red, and mended green again."""
-    drill(inspected(Damaged(LINES, killed=True), monitored=True), Inspection)
+    drill(inspected(Damaged([(one,) for one in LINES]), monitored=True), Inspection)
 
 
 @pytest.mark.exhaustive  # it may have to install a browser
@@ -42,4 +49,4 @@ def test_a_browser_sees_what_no_request_shows(drill: Bench) -> None:
         packages.install("chromium", ["chromium"], "the drill of the browser", print)
     if installed(None) is None:
         raise DrillInconclusiveError("inconclusive: there is no Chromium on this host")
-    drill(inspected(Damaged(BROWSER, browser=True)), Inspection)
+    drill(inspected(Damaged([(one,) for one in BROWSER], browser=True)), Inspection)

@@ -25,14 +25,12 @@ REFUSED = 20
 FACTS = {"section": SECTION, "procedure": "application", "objective": OBJECTIVE}
 
 
-@pytest.mark.gate
 @pytest.mark.drill(id="application-crash", severity="blocker", **FACTS)
 def test_backend_crashes_at_start(drill: Bench) -> None:
     """A release whose backend dies at start is taken back."""
     drill(Scenario.back_to(GOOD, candidates.crash()))
 
 
-@pytest.mark.gate
 @pytest.mark.exhaustive  # aftermath-documents has the same release
 @pytest.mark.drill(id="application-errors", severity="critical", **FACTS)
 def test_a_third_of_requests_answer_500(drill: Bench) -> None:
@@ -69,8 +67,9 @@ def test_ml_returns_wrong_polygons(drill: Bench) -> None:
     drill(Scenario.back_to(GOOD, candidates.polygons(), operator=while_somebody_uploads, further=outlived))
 
 
+@pytest.mark.gate
 @pytest.mark.exhaustive  # environment-jwt and application-last-good have env files
-@pytest.mark.drill(id="application-environment", severity="critical", **FACTS)
+@pytest.mark.drill(id="application-environment", severity="critical", brings=("env files", "Compose files"), **FACTS)
 def test_environment_came_with_the_release(drill: Bench) -> None:
     """A release that came with a broken env file is taken back together with it."""
     drill(Scenario.back_to(GOOD, candidates.environment()))

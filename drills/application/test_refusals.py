@@ -34,7 +34,6 @@ def stopped(fault: BadRelease, target: str, *said: str, code: int = REFUSED) -> 
 
 
 @pytest.mark.exhaustive  # the rule has its unit tests
-@pytest.mark.gate
 @pytest.mark.drill(id="application-unknown-version", severity="normal", **FACTS)
 def test_unknown_version_is_refused(drill: Bench) -> None:
     """A version that was never recorded is refused, and the recorded ones are named."""
@@ -68,7 +67,6 @@ def test_pruned_image_without_a_tag_is_refused(drill: Bench) -> None:
 
 
 @pytest.mark.exhaustive  # the rule has its unit tests
-@pytest.mark.gate
 @pytest.mark.drill(id="application-schema", severity="critical", **FACTS)
 def test_schema_that_the_target_cannot_work_with_is_refused(drill: Bench) -> None:
     """A migration stands between: refused, and it is named."""

@@ -48,7 +48,6 @@ def written_by_both(case: Case) -> list[Finding]:
 
 
 @pytest.mark.exhaustive  # the way back is that of application-rebuilt
-@pytest.mark.gate
 @pytest.mark.drill(id="application-two-back", severity="critical", **FACTS)
 def test_two_releases_back(drill: Bench) -> None:
     """From v4.1.0 over v4.0.0 to v3.9.0: what users of all three wrote is still there."""

@@ -67,12 +67,14 @@ def bad_time(case: Case) -> list[Finding]:
     return [finding("bad requests", 0 < took < OBJECTIVE, f"{len(bad)} bad requests in {took:.1f} s")]
 
 
+@pytest.mark.gate
 @pytest.mark.drill(
     id="automation-watch",
     section="Rollback Automation",
     procedure="automation",
     severity="critical",
     objective=OBJECTIVE,
+    brings=("images",),
 )
 def test_bad_release_is_found_and_rolled_back(drill: Bench) -> None:
     """A third of the requests fail behind a green health check: the watch notices, and goes back."""

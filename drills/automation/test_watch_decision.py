@@ -6,7 +6,7 @@ import allure
 import pytest
 
 from fixtures import watching
-from fixtures.watching import BASELINE, POLICY, SERIES
+from fixtures.watching import BASELINE, POLICY, SERIES, Series
 from rollback.watch.decision import Baseline, Decision, Policy, Sample, Verdict, decide
 
 LEAST = 60
@@ -50,3 +50,10 @@ def test_a_release_before_that_failed_as_often_is_no_reason() -> None:
     samples = tuple(Sample(float(s), "", {"GET /": (50, 4)}) for s in range(301))
     assert decide(samples, POLICY).verdict is Verdict.ROLLBACK
     assert decide(samples, POLICY, Baseline(7.0)).verdict is Verdict.HEALTHY
+
+
+@pytest.mark.parametrize("one", watching.recorded(), ids=lambda one: one.name)
+def test_what_was_recorded_on_a_deployment_is_judged_as_it_was(one: Series) -> None:
+    """Good, bad and unused releases of which it is known what they are: `drills/bench/series.py`."""
+    decision, second = watching.classified(one, decide)
+    assert (decision.verdict, second <= one.latest) == (one.expected, True), f"{decision} at {second:g} s"

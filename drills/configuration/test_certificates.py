@@ -18,6 +18,7 @@ from fixtures.faults.candidates import GOOD
 from fixtures.faults.certificates import FOLDER, KINDS, bad
 from fixtures.operators import broken_target_first
 from fixtures.scenario import Scenario, carried_out
+from fixtures.variations import each
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,21 +66,8 @@ def shown(case: Case) -> list[Finding]:
     ]
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        pytest.param(
-            kind,
-            id=kind,
-            marks=[
-                pytest.mark.drill(id=f"certificates-{kind}", **FACTS),
-                # the way back is the same for all of them; every gate against them is a unit test
-                *([] if kind == HARDEST else [pytest.mark.exhaustive]),
-            ],
-        )
-        for kind in KINDS
-    ],
-)
+# the way back is the same for all of them; every gate against them is a unit test
+@each("kind", "certificates", KINDS, FACTS, always={HARDEST})
 def test_certificate_that_no_client_accepts(drill: Bench, kind: str) -> None:
     """A certificate that users' browsers turn down, or that kills the edge, goes back to the recorded one."""
     scenario = Scenario.back_to(

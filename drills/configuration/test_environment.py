@@ -14,6 +14,7 @@ from fixtures.checks.evidence import Budget
 from fixtures.faults.candidates import GOOD
 from fixtures.faults.environment import FILE, KINDS, broken
 from fixtures.scenario import AFTER_APPLICATION, Scenario
+from fixtures.variations import each
 
 if TYPE_CHECKING:
     from fixtures.bench import Bench
@@ -55,21 +56,8 @@ def as_recorded(case: Case) -> list[Finding]:
     ]
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        pytest.param(
-            kind,
-            id=kind,
-            marks=[
-                pytest.mark.drill(id=f"environment-{kind}", **FACTS),
-                # the way back is the same for each of them
-                *([] if kind == HARDEST else [pytest.mark.exhaustive]),
-            ],
-        )
-        for kind in KINDS
-    ],
-)
+# the way back is the same for each of them
+@each("kind", "environment", KINDS, FACTS, always={HARDEST})
 def test_env_file_that_stops_the_backend(drill: Bench, kind: str) -> None:
     """An env file that the backend cannot work with goes back, and nobody else is restarted."""
     scenario = Scenario.back_to(

@@ -57,8 +57,9 @@ def test_edge_that_dies_of_a_syntax_error(drill: Bench) -> None:
     drill(put_back(syntax_error(), operator=operator, further=set_aside, budget=Budget(during=0)))
 
 
+@pytest.mark.gate
 @pytest.mark.exhaustive  # nginx-port-taken breaks the same file, and more
-@pytest.mark.drill(id="nginx-location", **FACTS)
+@pytest.mark.drill(id="nginx-location", brings=("nginx's files",), **FACTS)
 def test_location_that_sends_the_api_to_the_frontend(drill: Bench) -> None:
     """A configuration that is valid and wrong is taken back, and no request is lost by it."""
     drill(put_back(api_to_the_frontend(), budget=Budget(during=0)))
@@ -87,6 +88,7 @@ def listens_more(drill: Drill) -> None:
     drill.stack.reload_edge()
 
 
+@pytest.mark.exhaustive  # the edge is put back by the same steps as in nginx-syntax
 @pytest.mark.drill(id="nginx-port-taken", **{**FACTS, "objective": None})
 def test_configuration_that_is_valid_and_cannot_be_applied(drill: Bench) -> None:
     """Nginx accepts the recorded files and the reload, and applies nothing: that is a failure, and is put back."""

@@ -73,7 +73,7 @@ def killed_in_the_transaction(drill: Drill) -> Outcome:
 
 @pytest.mark.monthly
 @pytest.mark.gate
-@pytest.mark.drill(id="migration-constraint", objective=OBJECTIVE, **FACTS)
+@pytest.mark.drill(id="migration-constraint", objective=OBJECTIVE, brings=("migrations", "images"), **FACTS)
 def test_migration_that_refuses_new_projects(drill: Bench) -> None:
     """A migration with a constraint that no user keeps is taken back, then the release that brought it."""
     told = Scenario.back_to(

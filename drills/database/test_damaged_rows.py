@@ -88,7 +88,8 @@ def nothing_damaged(case: Case) -> list[Finding]:
 
 
 @pytest.mark.monthly
-@pytest.mark.drill(id="rows-repaired", **FACTS)
+@pytest.mark.gate
+@pytest.mark.drill(id="rows-repaired", brings=("rows",), **FACTS)
 def test_every_kind_of_damage_is_repaired(drill: Bench) -> None:
     """Garbage, NULLs, swapped keys, corrupt dates and lost rows come back from a backup; nothing newer is written."""
     drill(repaired(every_kind(), table_after_table, command=COMMANDS[-1]))

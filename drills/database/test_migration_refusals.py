@@ -109,7 +109,6 @@ def _nothing_changed(drill: Drill, name: str) -> Iterator[None]:
     ]
 
 
-@pytest.mark.gate
 @pytest.mark.drill(id="migration-refused", **FACTS)
 def test_what_would_not_put_back_what_was_is_refused(drill: Bench) -> None:
     """Out of order, cascading, forgetful: each is refused with what it would do, and nothing has changed."""

@@ -260,6 +260,26 @@ def test_a_row_that_changes_after_the_comparison_is_not_written(
     assert (world(live), repair.state()) == (before, STAGED)
 
 
+def test_what_users_change_after_the_plan_stays(live: Connection, then: Connection) -> None:
+    """A row that is deleted, and a damaged one that is mended by its user: neither is written, all else is."""
+    live.execute("UPDATE images SET name = 'garbage' WHERE width = 1")
+    with live.transaction():
+        plan = Comparison(live, then, wanted(live, "images")).found()
+    live.execute("DELETE FROM images WHERE id = (SELECT min(id::text)::uuid FROM images WHERE width = 2)")
+    live.execute("UPDATE images SET name = 'mine' WHERE id = (SELECT min(id::text)::uuid FROM images WHERE width = 1)")
+    with live.transaction():
+        found = Comparison(live, then, wanted(live, "images")).found().within(plan.marks())
+        repair = Repair(live, "r1")
+        repair.stage(then, found)
+    repair.act()
+    row: Any = live.execute(
+        "SELECT count(*) FILTER (WHERE name = 'garbage'), count(*) FILTER (WHERE name = 'mine'), count(*) FROM images"
+    ).fetchone()
+    before: Any = then.execute("SELECT count(*) FROM images").fetchone()
+    assert row == (0, 1, before[0] - 1)
+    assert found.counts()["public.images"] == {"leave": 2, "repair": plan.counts()["public.images"]["repair"] - 1}
+
+
 def test_what_was_repaired_and_then_used_is_not_taken_back(live: Connection, then: Connection) -> None:
     """A new project of a user who was brought back would go with the user."""
     live.execute("DELETE FROM users WHERE email = '7@x.invalid'")

@@ -16,6 +16,7 @@ from fixtures.faults.composition import ADDED, FILE, KINDS, broken
 from fixtures.operators import ended
 from fixtures.scenario import AFTER_APPLICATION, Scenario
 from fixtures.sweep import PROJECT
+from fixtures.variations import each
 
 if TYPE_CHECKING:
     from fixtures.bench import Bench
@@ -70,21 +71,8 @@ def _added(case: Case) -> list[Finding]:
     ]
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        pytest.param(
-            kind,
-            id=kind,
-            marks=[
-                pytest.mark.drill(id=f"compose-{kind}", **FACTS),
-                # the way back is the same for each of them
-                *([] if kind == HARDEST else [pytest.mark.exhaustive]),
-            ],
-        )
-        for kind in KINDS
-    ],
-)
+# the way back is the same for each of them
+@each("kind", "compose", KINDS, FACTS, always={HARDEST})
 def test_compose_file_that_takes_a_service_away(drill: Bench, kind: str) -> None:
     """A Compose file with which a service does not run goes back, and nobody else is restarted."""
     drill(

@@ -17,6 +17,7 @@ from fixtures.faults.monitoring import ADDED, KINDS, BrokenMonitoring
 from fixtures.monitoring import GRAFANA, grafana_is_here
 from fixtures.operators import broken_target_first, served_meanwhile
 from fixtures.scenario import Scenario, carried_out
+from fixtures.variations import each
 from fixtures.verdict import Finding, Verdict
 
 if TYPE_CHECKING:
@@ -28,8 +29,14 @@ pytestmark = [pytest.mark.engine, pytest.mark.monthly, pytest.mark.infrastructur
 
 SECTION = "Infrastructure Rollback / Rollback Monitoring Stack"
 OBJECTIVE = 120
-HARDEST = "compose"
-FACTS = {"section": SECTION, "procedure": "monitoring", "severity": "normal", "objective": OBJECTIVE}
+HARDEST, QUICKEST = "compose", "receiver"
+FACTS = {
+    "section": SECTION,
+    "procedure": "monitoring",
+    "severity": "normal",
+    "objective": OBJECTIVE,
+    "brings": ("monitoring's files",),
+}
 RESIDUE = (
     Allowed("rows *", "users went on working", expected=False),
     Allowed(f"image rollback/*{ADDED}:retired-*", "what the bad file added is kept for the post-mortem",
@@ -93,21 +100,8 @@ def broken(kind: str, **more: object) -> Scenario:
     return Scenario.back_to(GOOD, BrokenMonitoring(kind), **{**usual, **more})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        pytest.param(
-            kind,
-            id=kind,
-            marks=[
-                pytest.mark.drill(id=f"monitoring-{kind}", **FACTS),
-                # the way back is the same for each of them
-                *([] if kind == HARDEST else [pytest.mark.exhaustive]),
-            ],
-        )
-        for kind in KINDS
-    ],
-)
+# the way back is the same for each of them
+@each("kind", "monitoring", KINDS, FACTS, always={HARDEST}, gate={QUICKEST})
 def test_monitoring_that_sees_nothing(drill: Bench, kind: str) -> None:
     """A broken monitoring file goes back: every target is up, every alert loaded, the metrics kept."""
     drill(broken(kind))

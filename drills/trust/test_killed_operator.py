@@ -18,6 +18,7 @@ from fixtures.halfway import (
 )
 from fixtures.operators import Kill, KilledAndTakenBack, KilledOperator
 from fixtures.scenario import Scenario
+from fixtures.variations import each
 
 if TYPE_CHECKING:
     from fixtures.bench import Bench
@@ -41,8 +42,8 @@ KILLS = {
     "home": Kill("users served by Compose's own services"),
     "removed": Kill("stand-ins drained and removed"),
 }
-#: Steps whose harder twin always runs: nothing is half there when the kill comes, or less than in another one.
-WHOLE = ("started", "recorded", "moved", "pinned", "retired", "removed")
+#: The hardest of them: most is half there when the kill comes.
+HARDEST = "composed"
 RESUMED = ("started", "recorded", "moved", "pinned", "retired", "composed", "removed")
 ABORTED = ("moved", "composed", "home")
 TAKEN_BACK = (
@@ -52,41 +53,15 @@ TAKEN_BACK = (
 )
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(
-            name,
-            id=name,
-            marks=[
-                pytest.mark.drill(id=f"killed-{name}", **FACTS),
-                *([pytest.mark.exhaustive] if name in WHOLE else []),
-            ],
-        )
-        for name in RESUMED
-    ],
-)
+@each("name", "killed", RESUMED, FACTS, always={HARDEST})
 def test_killed_and_resumed(drill: Bench, name: str) -> None:
     """Killed in the course of a step, `rollback resume` reaches the end that an undisturbed run reaches."""
     operator = KilledOperator(KILLS[name], "resume")
     drill(Scenario.back_to(GOOD, candidates.polygons(), operator=operator, before_command=names_elsewhere))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(
-            name,
-            id=name,
-            marks=[
-                pytest.mark.drill(id=f"aborted-{name}", **FACTS),
-                # what is always taken back after a kill is a repair of rows
-                pytest.mark.exhaustive,
-            ],
-        )
-        for name in ABORTED
-    ],
-)
+# what is always taken back after a kill is a repair of rows
+@each("name", "aborted", ABORTED, FACTS)
 def test_killed_and_taken_back(drill: Bench, name: str) -> None:
     """Killed in the course of a step, `rollback abort` brings back what ran before, and users notice nothing."""
     fault = candidates.polygons()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SABOTAGES = {
     "one bad window is enough": ("len(reasons) >= policy.bad_windows", "len(reasons) >= 1", "spike"),
     "requests are not counted": ("self.failed[group] += failed", "self.failed[group] += 0", "a third fails"),
+    "error lines are not counted": ("self.errors += sample.errors or 0", "self.errors += 0", "jobs fail"),
     "no data counts as healthy": ("if total < policy.requests:", "if total < 0:", "no traffic"),
     "a dead source is not noticed": ("if dead > _HALF * len(samples):", "if dead < 0:", "source dead"),
     "the clock is believed": ("gap if 0 < gap <= _GAP * policy.interval else policy.interval", "gap", "clock jumps"),
@@ -45,7 +46,7 @@ def test_sabotaged_decision_is_caught(name: str) -> None:
 def test_watcher_that_reads_health_only_is_caught() -> None:
     """The runbook's loop around `curl`: a green page over failing requests keeps the release."""
 
-    def health_only(samples: tuple[Sample, ...], policy: Policy, baseline: Baseline) -> Decision:
+    def health_only(samples: tuple[Sample, ...], policy: Policy, baseline: Baseline | None) -> Decision:
         return decision.decide([replace(one, counts={"GET /": (60, 0)}) for one in samples], policy, baseline)
 
     wrong, _ = watching.mistakes(health_only)

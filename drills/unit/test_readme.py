@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import ast
+import importlib.util
 import re
 import subprocess
+import sys
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from ruamel.yaml import YAML
 from typer.main import get_command
 
+from reports import runbook
+from reports.wording import seconds
 from rollback.cli import app
 from rollback.outcome import Exit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -47,29 +51,46 @@ def rows(heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
-def markers(path: Path) -> Iterator[tuple[str, bool]]:
-    """Each drill id of a module and whether it is monthly; what is filled in at run time is `*`."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    everywhere = [
-        one for one in tree.body if isinstance(one, ast.Assign) and "pytestmark" in map(ast.unparse, one.targets)
-    ]
-    module = "pytest.mark.monthly" in " ".join(map(ast.unparse, everywhere))
-    for statement in tree.body:
-        decorators = statement.decorator_list if isinstance(statement, ast.FunctionDef) else []
-        monthly = module or "pytest.mark.monthly" in map(ast.unparse, decorators)
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.drill":
-                yield from ((pattern(word.value), monthly) for word in node.keywords if word.arg == "id")
+class Marked(NamedTuple):
+    """One drill as its marker has it."""
+
+    id: str
+    section: str
+    objective: float | None
+    brings: tuple[str, ...]
+    marks: frozenset[str]
 
 
-def pattern(value: ast.expr) -> str:
-    """The text of a literal; of an f-string with `*` for each part that is filled in."""
-    parts = value.values if isinstance(value, ast.JoinedStr) else [value]
-    return "".join(str(one.value) if isinstance(one, ast.Constant) else "*" for one in parts)
+def marked(path: Path) -> Iterator[Marked]:
+    """Each drill of a module, those of a parametrized test one by one."""
+    spec = importlib.util.spec_from_file_location(f"told_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # its dataclasses look for it there
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    everywhere = getattr(module, "pytestmark", [])
+    for test in (one for name, one in vars(module).items() if name.startswith("test_")):
+        own = [*everywhere, *getattr(test, "pytestmark", [])]
+        rows = [
+            one.marks for mark in own if mark.name == "parametrize" for one in mark.args[1] if hasattr(one, "marks")
+        ]
+        for row in rows or [()]:
+            marks = [one.mark if isinstance(one, pytest.MarkDecorator) else one for one in (*own, *row)]
+            names = frozenset(one.name for one in marks)
+            yield from (_drill(one.kwargs, names) for one in marks if one.name == "drill")
 
 
-MARKERS = [one for path in sorted((ROOT / "drills").rglob("test_*.py")) for one in markers(path)]
-IN_TABLE = {name for row in rows("The runbook, section by section") for name in re.findall(r"`([^`]+)`", row[3])}
+def _drill(facts: Mapping[str, Any], marks: frozenset[str]) -> Marked:
+    return Marked(facts["id"], facts["section"], facts["objective"], facts.get("brings", ()), marks)
+
+
+DRILLS = [
+    one for path in sorted((ROOT / "drills").rglob("test_*.py")) if "unit" not in path.parts for one in marked(path)
+]
+TABLE = rows("The runbook, section by section")
+IN_TABLE = {name for row in TABLE for name in re.findall(r"`([^`]+)`", row[3])}
 
 
 def workflow(name: str) -> dict[str, Any]:
@@ -169,18 +190,56 @@ def test_exit_codes_are_the_ones_of_the_command() -> None:
     assert [int(row[0]) for row in rows("The command")] == sorted(int(one) for one in Exit)
 
 
+def of_row(row: list[str]) -> list[Marked]:
+    """The drills that a row of the table names."""
+    patterns = re.findall(r"`([^`]+)`", row[3])
+    return [one for one in DRILLS if any(fnmatchcase(one.id, pattern) for pattern in patterns)]
+
+
 def test_every_drill_that_the_readme_names_exists() -> None:
     """The table names no drill that is not there."""
     names = {one for one in IN_TABLE if "-" in one}
     assert names == IN_TABLE, "the column holds ids of drills only"
-    assert names <= {name for name, _ in MARKERS}
+    assert [name for name in sorted(names) if not any(fnmatchcase(one.id, name) for one in DRILLS)] == []
 
 
-def test_every_monthly_drill_is_in_the_readme() -> None:
-    """No monthly drill is missing from the table."""
-    monthly = {name for name, is_monthly in MARKERS if is_monthly}
-    assert monthly
-    assert monthly <= IN_TABLE
+def test_every_drill_is_in_the_readme() -> None:
+    """No drill is missing from the table."""
+    assert len(DRILLS) > len(IN_TABLE)
+    assert [one.id for one in DRILLS if not any(fnmatchcase(one.id, name) for name in IN_TABLE)] == []
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row[0])
+def test_the_objective_of_a_row_is_that_of_its_drills(row: list[str]) -> None:
+    """Every time in the column is what its drills are held against, and none is left out."""
+    held = sorted({one.objective for one in of_row(row) if one.objective is not None})
+    assert re.findall(r"\d+ \w+", row[4]) == [seconds(one) for one in held]
+
+
+#: What a release can bring broken, and what goes back with each rollback or before it and has no drill of its own.
+BROUGHT = {"images", "env files", "Compose files", "nginx's files", "monitoring's files", "migrations", "rows"}
+PART_OF_EACH = {"Pre-Rollback Checklist", "Post-Rollback Actions"}
+
+
+def covered(drills: Iterable[Marked]) -> set[str]:
+    """The chapters of the runbook that they drill, and what of a release is broken in them."""
+    return {name for one in drills for name in (one.section.partition(" / ")[0], *one.brings)}
+
+
+def test_the_gate_is_chosen_by_its_rule() -> None:
+    """Each chapter that rolls something back, each thing that a release can bring broken, and no drill without need."""
+    gate = [one for one in DRILLS if "gate" in one.marks]
+    chapters = {one.name.partition(" / ")[0] for one in runbook.SECTIONS if one.asked} - PART_OF_EACH
+    assert covered(gate) == chapters | BROUGHT
+    assert [one.id for one in gate if covered(other for other in gate if other != one) >= chapters | BROUGHT] == []
+
+
+def test_the_readme_has_the_rule_of_the_gate() -> None:
+    """It names what a release can bring, and the drills that stand for it."""
+    (rule,) = [text for text in README.split("\n\n") if text.startswith("**The gate**")]
+    told = " ".join(rule.split())
+    assert [one for one in sorted(BROUGHT) if one not in told] == []
+    assert {one.id for one in DRILLS if "gate" in one.marks} == set(re.findall(r"`(\w+-[\w-]+)`", told))
 
 
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#:]+)\)", README))))
@@ -214,6 +273,16 @@ def test_the_repeated_drill_exists() -> None:
     (path, name), *others = re.findall(r"(drills/[\w/]+\.py)::(\w+)", README)
     assert not others
     assert f"def {name}(" in (ROOT / path).read_text(encoding="utf-8")
+
+
+def test_cron_runs_the_readme_command() -> None:
+    """Once a month what people are told to run, and whatever is left out of it, each with a report of its own."""
+    (table,) = re.findall(r"^```cron\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    jobs = [line for line in table.splitlines() if line[0].isdigit()]
+    assert [job.split()[2:5] for job in jobs] == [[day, "*", "*"] for day in "12"]
+    for job, words in zip(jobs, (MONTHLY, f"{EVERYTHING} -m exhaustive"), strict=True):
+        assert f"{words} --report-dir " in job
+        assert re.search(r"(?<!\\)%", job) is None, "cron takes it for a line break"
 
 
 def test_workflows_run_the_readme_command() -> None:

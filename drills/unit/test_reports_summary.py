@@ -11,7 +11,7 @@ import pytest
 from fixtures.checks.availability import Interval
 from fixtures.record import DrillRecord
 from fixtures.verdict import Verdict
-from reports import lines, metrics, wording
+from reports import lines, metrics, runbook, wording
 from reports.build import RECORD, summarise
 
 if TYPE_CHECKING:
@@ -37,9 +37,11 @@ def test_summary_has_a_row_for_each_line(tmp_path: Path) -> None:
     record = "\n".join(json.dumps(line) for line in (WHOLE, inconclusive))
     (tmp_path / RECORD).write_text(record, encoding="utf-8")
     text = summarise(tmp_path).read_text(encoding="utf-8")
-    table = text.split("<details>")[1].split("</details>")[0].strip().splitlines()
+    untested, every = (part.split("</details>")[0].strip().splitlines() for part in text.split("<details>")[1:])
+    assert untested[0] == f"<summary>Not tested: {len(runbook.SECTIONS) - 1} entries</summary>"
+    assert untested[2] == "- Before a rollback: no drill of it ran"
     assert "2 drills: 1 inconclusive, 1 pass." in text
-    assert table[-2:] == [
+    assert every[-2:] == [
         (
             "| A release that crashes is taken back (app.crash) | pass | 1 min | 3.0 to 3.4 s "
             "| read 0.6 s | 0 | 3 | every contract kept |"

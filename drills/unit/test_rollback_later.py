@@ -5,10 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib import import_module
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from typer.main import get_command
+from typer.testing import CliRunner
 
 from rollback import cli
 from rollback.commandline.later import Commands
@@ -17,10 +19,12 @@ from rollback.operations import PROCEDURES, _Made
 #: Libraries that take a tenth of a second and more, and that a rollback of the application does without until users
 #: are served again.
 HEAVY = ("apprise", "asyncio", "cryptography", "crossplane", "pglast", "psycopg", "pyrage")
-OWN = ("application", "resume", "abort", "history")
 
 
-@pytest.mark.parametrize("name", cli.LATER)
+ALL = [name for some in cli.COMMANDS.values() for name in some]
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_every_command_is_there(name: str) -> None:
     """Under its own name, with a sentence of help."""
     group: Any = get_command(cli.app)
@@ -29,16 +33,35 @@ def test_every_command_is_there(name: str) -> None:
 
 
 def test_help_shows_all_commands() -> None:
-    """Those of the command line itself, and those that are imported later."""
+    """Those of the command line itself, and those that are imported later; each under its heading."""
     group: Any = get_command(cli.app)
-    assert list(group.commands) == [*OWN, *cli.LATER]
+    assert list(group.commands) == ALL
+    assert [group.commands[name].rich_help_panel for name in ("release", "abort")] == [
+        "Beforehand",
+        "A run that was interrupted",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("contain", "rotate"), "[containment.secrets]"),
+        (("switch",), "[switch.colours]"),
+        ((), "40 failed and NOT put back, 50 inconclusive"),
+    ],
+)
+def test_help_is_read_as_it_is_written(words: tuple[str, ...], said: str) -> None:
+    """A table of rollback.toml is no markup, and lines end where the terminal does."""
+    done = CliRunner().invoke(cli.app, [*words, "--help"], env={"COLUMNS": "200"})
+    assert said in done.output
 
 
 def test_commands_are_a_mapping_like_any_other() -> None:
     """Typer's own code does not know that some are not there yet."""
-    commands = Commands({"here": 1}, {"there": "rollback.commandline.config:app"})
-    commands["new"] = 2
-    assert list(commands) == ["here", "there", "new"]
+    there: Any = SimpleNamespace(help="Here.", params=[])
+    commands = Commands({"here": there}, {"Far": {"there": "rollback.commandline.config:app"}, "Near": {"here": ""}})
+    commands["new"] = SimpleNamespace(help=None, params=[])
+    assert list(commands) == ["there", "here", "new"]
     assert "there" in commands
     assert "nowhere" not in commands
     assert commands.get("nowhere") is None

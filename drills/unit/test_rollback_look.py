@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rollback import commands, look, questions
+from rollback.composing import Compose
 from rollback.engine import Engine, wait_until
 from rollback.journal import Journal
 from rollback.outcome import Failed
@@ -237,7 +238,7 @@ def test_a_proof_never_joins_a_look(world: World) -> None:
         assert world.seen() == "well"
 
 
-COMPOSE = commands.Compose(Path("/srv"), (Path("/srv/config"),), ("config", "up"))
+COMPOSE = Compose(Path("/srv"), (Path("/srv/config"),), ("config", "up"))
 
 
 @pytest.mark.parametrize(

@@ -72,15 +72,19 @@ def test_children_come_back_or_get_their_reference_again(old: Any, verdict: Verd
     assert (decided and decided[0]) is verdict
 
 
-def test_what_will_be_written_has_a_hash_of_its_own() -> None:
-    """Equal for the same rows in any order and whatever else is left; other for another value on either side."""
+def test_only_what_was_planned_is_written() -> None:
+    """A row that differs by now and was not planned is left, and so is one that has other values on either side."""
     one = Decided("public.t", "[1]", Verdict.REPAIR, "differs", {"a": 1}, {"a": 2})
     two = Decided("public.t", "[2]", Verdict.BRING_BACK, "missing", None, {"a": 3})
     left = Decided("public.t", "[3]", Verdict.LEAVE, "new", {"a": 4}, None)
-    same = Found((), (one, two)).digest()
-    assert Found((), (left, two, one)).digest() == same
+    marks = Found((), (two, left, one)).marks()
+    assert marks == Found((), (one, two)).marks()
+    assert Found((), (one, two, left)).within(marks).rows == (one, two, left)
     for old, new in (({"a": 9}, {"a": 2}), ({"a": 1}, {"a": 9}), (None, {"a": 2})):
-        assert Found((), (Decided("public.t", "[1]", Verdict.REPAIR, "", old, new), two)).digest() != same
+        other = Decided("public.t", "[1]", Verdict.REPAIR, "differs", old, new)
+        within = Found((), (other, two)).within(marks)
+        assert [(row.key, row.writes) for row in within.rows] == [("[1]", False), ("[2]", True)]
+        assert within.rows[0].reason == "came to differ after the plan"
 
 
 def test_parents_come_before_their_children() -> None:

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.sabotage import SABOTAGES, Sabotage
+from fixtures.sabotage import AT_THE_GATE, RESTORED, SABOTAGES, Sabotage
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("sabotage", SABOTAGES, ids=lambda one: one.name.replace(" ", "-"))
+GATED = tuple(Sabotage(name, edits, RESTORED, ()) for name, edits in AT_THE_GATE.items())
+
+
+@pytest.mark.parametrize("sabotage", [*SABOTAGES, *GATED], ids=lambda one: one.name.replace(" ", "-"))
 def test_a_sabotage_finds_what_it_replaces(sabotage: Sabotage) -> None:
     """Each text is there exactly once, what stands there instead is other Python, and the drill exists."""
     for name, old, new in sabotage.edits:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
+from dataclasses import replace
 from html import unescape
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -64,21 +66,38 @@ def test_the_story_is_told_in_plain_words() -> None:
         "pytest -k crash --seed 7",
     ):
         assert words in text
-    assert '<img alt="A release that crashes" width="100%" src="data:image/svg+xml;base64,PHN2Zy8+">' in told
+    assert (
+        '<img alt="A release that crashes" width="100%" style="min-width:680px" src="data:image/svg+xml;base64,' in told
+    )
+
+
+def test_what_was_typed_is_what_the_journal_has() -> None:
+    """Every command that changed something, as somebody would say it; a line that a kill has cut says nothing."""
+    typed = (
+        ("begin", "rollback migration 012 --yes --directory '/tmp/Prüf stand'"),
+        ("done", None),
+        ("resume", "rollback resume --yes --directory /tmp/x"),
+        ("begin", None),
+    )
+    entries = [{"event": event, "data": {"command": command} if command else {}} for event, command in typed]
+    journal = "".join(json.dumps(one) + "\n" for one in entries) + '{"event": "begin", "data"'
+    assert story.typed(journal) == ["rollback migration 012", "rollback resume"]
+    told = story.told("x", SCENARIO, replace(LINE, typed=["rollback a", "rollback b"]), "<svg/>")
+    assert "<code>rollback a</code>, <code>rollback b</code>" in told
 
 
 def test_figures_have_units_and_bounds() -> None:
     """Both ends of each interval, what is allowed, and never a number for what was not seen."""
     table = ET.fromstring(story.figures(LINE))  # noqa: S314 -- our own text
     assert [["".join(cell.itertext()) for cell in row] for row in table.iter("tr")][1:] == [
-        ["RTO", "read", "30.5 to 31.0 s", "300 s"],
-        ["RTO", "ml", "not within the drill", "300 s"],
-        ["Downtime since the fault", "read", "none", ""],
-        ["Downtime since the fault", "ml", "not within the drill", ""],
-        ["Acknowledged writes lost", "", "1 of 12", "0"],
-        ["Writes undone as announced", "", "2", ""],
-        ["Requests failed by the rollback", "", "2 of 90", "0"],
-        ["Requests failed by the fault", "", "7 of 90", ""],
+        ["RTO, read", "30.5 to 31.0 s", "300 s"],
+        ["RTO, ml", "not within the drill", "300 s"],
+        ["Downtime since the fault, read", "none", ""],
+        ["Downtime since the fault, ml", "not within the drill", ""],
+        ["Acknowledged writes lost", "1 of 12", "0"],
+        ["Writes undone as announced", "2", ""],
+        ["Requests failed by the rollback", "2 of 90", "0"],
+        ["Requests failed by the fault", "7 of 90", ""],
     ]
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from rollback import settings
+from rollback import look, settings
 from rollback.deployment import Answer, Container, Deployment
 from rollback.engine import Engine
 from rollback.journal import Entry
@@ -51,6 +51,26 @@ def test_a_checklist_is_as_red_as_its_worst_line(lines: list[Line], end: int) ->
     """What is wrong outranks what was not tested, and that is no success either."""
     assert ended(lines) is Exit(end)
     assert [line.word for line in (GOOD, BAD, UNTESTED)] == ["ok", "no", "not tested"]
+
+
+def test_the_lines_are_one_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one of them asked, another does not ask again; what was asked long ago is, and so is it the next time."""
+    asked = []
+
+    def ask() -> str:
+        asked.append("containers")
+        return "two"
+
+    def check() -> tuple[bool, str]:
+        return True, look.answer("containers", ask)
+
+    read([("a", check), ("b", check)])
+    assert len(asked) == 1
+    read([("a", check)])
+    assert len(asked) == 2
+    monkeypatch.setattr(look, "LONGEST_SECONDS", 0)
+    read([("a", check), ("b", check)])
+    assert len(asked) == 4
 
 
 def stopping(error: Exception) -> Callable[[], tuple[bool, str]]:

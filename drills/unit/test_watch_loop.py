@@ -11,13 +11,14 @@ import pytest
 
 from rollback import lock, settings
 from rollback.deployment import Answer, Container, Deployment
-from rollback.engine import Engine
+from rollback.engine import Engine, Result
 from rollback.journal import Journal
-from rollback.outcome import Refused
-from rollback.watch.decision import Baseline, Policy, Sample, Verdict
+from rollback.outcome import Failed, Refused
+from rollback.watch.decision import Baseline, Policy, Sample, Verdict, decide
 from rollback.watch.loop import Watch, no_rollback_of_a_rollback
-from rollback.watch.memory import Memory
+from rollback.watch.memory import KEPT, Memory
 from rollback.watch.signals import Sensor, baseline_of, requests_of, sampled
+from rollback.watch.tail import Tail
 
 REFERENCE = Path(__file__).parents[2] / "fixtures" / "spheroseg"
 SHORT = Policy(seconds=0.1, interval=0.01, window_seconds=0.02, requests=2, windows=3, bad_windows=2)
@@ -50,16 +51,29 @@ def watch(folder: Path, service: Service, told: list[str] | None = None) -> Watc
     """A watch over it."""
     said = told if told is not None else []
     memory = Memory(folder / "watch.jsonl", ABOUT)
-    return Watch(SHORT, None, service.look, Journal(folder / "journal.jsonl"), memory, said.append)
+    return Watch(SHORT, None, service.look, Journal(folder / "journal.jsonl"), memory, said.append, said.append)
 
 
 @pytest.mark.parametrize(("failed", "verdict"), [(0, Verdict.HEALTHY), (5, Verdict.ROLLBACK)], ids=["good", "bad"])
-def test_it_looks_until_something_is_decided_and_forgets_what_it_saw(
+def test_it_looks_until_something_is_decided_and_keeps_what_it_saw(
     tmp_path: Path, failed: int, verdict: Verdict
 ) -> None:
-    """The next watch begins anew."""
-    assert watch(tmp_path, Service(failed)).decided().verdict is verdict
+    """The next watch begins anew, and the decision can be made again from what was kept."""
+    service = Service(failed)
+    assert watch(tmp_path, service).decided().verdict is verdict
     assert not (tmp_path / "watch.jsonl").exists()
+    (kept,) = (tmp_path / "watches").glob("*.jsonl")
+    _, *seen, said = map(json.loads, kept.read_text(encoding="utf-8").splitlines())
+    assert len(seen) == service.looks
+    again = decide([Sample(**one) for one in seen], Policy(**said["policy"]))
+    assert (again.verdict, again.sentence, None) == (said["verdict"], said["sentence"], said["baseline"])
+
+
+def test_old_watches_go(tmp_path: Path) -> None:
+    """The newest stay."""
+    for _ in range(KEPT + 2):
+        watch(tmp_path, Service()).decided()
+    assert len(list((tmp_path / "watches").glob("*.jsonl"))) == KEPT
 
 
 def test_a_killed_watch_goes_on_with_its_window(tmp_path: Path) -> None:
@@ -205,3 +219,34 @@ def test_a_healthy_service_that_says_another_release_is_ill(version: str) -> Non
     sensor = Sensor(running(), dict.fromkeys(ROLES, "new"))
     assert ill(sensor, running()) == ""
     assert "says that it is" in str(ill(sensor, running(version=version)))
+
+
+def test_each_line_of_a_log_is_seen_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also those of one and the same instant, some of which were there at the last look; both streams count."""
+    logs = [
+        Result(0, "", ""),
+        Result(0, "T1 a\nT1 a\n", "T1 ERROR b\n"),
+        Result(0, "T1 a\nT1 a\nT2 c\n", "T1 ERROR b\nT1 d\n"),
+    ]
+    asked: list[list[str]] = []
+
+    def run(_: Engine, argv: list[str], **__: object) -> Result:
+        asked.append(argv)
+        return logs.pop(0)
+
+    monkeypatch.setattr(Engine, "run", run)
+    tail = Tail(running(), "backend", "T0")
+    assert [sorted(tail.new()) for _ in range(3)] == [[], ["T1 ERROR b", "T1 a", "T1 a"], ["T1 d", "T2 c"]]
+    assert [argv[argv.index("--since") + 1] for argv in asked] == ["T0", "T0", "T1"]
+    logs.append(Result(1, "", "no such container"))
+    with pytest.raises(Failed, match="cannot be read"):
+        tail.new()
+
+
+def test_error_lines_of_all_services_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the edge logs is no service's; where no log can be read nothing is known."""
+    sensor = Sensor(running(), dict.fromkeys(ROLES, "new"))
+    monkeypatch.setattr(Engine, "run", lambda _, argv, **__: Result(0, f"T1 ERROR in {argv[-1]}\n", ""))
+    assert (sensor.look().errors, sensor.look().errors) == (3, 0)
+    monkeypatch.setattr(Engine, "run", lambda *_, **__: Result(1, "", ""))
+    assert sensor.look().errors is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,7 +15,18 @@ from rollback.procedures import configuration as procedure
 from rollback.procedures import environment as env
 from rollback.procedures import monitoring as watched
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
 __all__ = ["certificates", "compose", "environment", "monitoring", "nginx"]
+
+
+def _put_back(
+    directory: Path, speaker: Speaker, name: str, survey: Callable[[Deployment, str], dict[str, Any]], *, plan: bool
+) -> None:
+    deployment = Deployment.load(directory)
+    carry_out(Operations(deployment, speaker), speaker, name, lambda run: survey(deployment, run), plan_only=plan)
 
 
 def nginx(
@@ -32,12 +43,13 @@ def nginx(
     reload is believed when the edge answers a new generation on the listener that users reach; one that is accepted and
     not applied is put back. Which containers serve stays as it is, and files that VERSION did not have are set aside.
     """
-    deployment, speaker = Deployment.load(directory), Speaker(as_json, yes)
-
-    def surveyed(run: str) -> dict[str, Any]:
-        return procedure.survey(deployment, procedure.NGINX, version, run)
-
-    carry_out(Operations(deployment, speaker), speaker, procedure.NAME, surveyed, plan_only=plan)
+    _put_back(
+        directory,
+        Speaker(as_json, yes),
+        procedure.NAME,
+        lambda of, run: procedure.survey(of, procedure.NGINX, version, run),
+        plan=plan,
+    )
 
 
 def certificates(
@@ -54,12 +66,13 @@ def certificates(
     covered, the dates are good for some days still (`certificates` in rollback.toml), and nobody else can read the key;
     else VERSION is refused. Afterwards every TLS listener of the edge is asked which certificate it shows.
     """
-    deployment, speaker = Deployment.load(directory), Speaker(as_json, yes)
-
-    def surveyed(run: str) -> dict[str, Any]:
-        return procedure.survey(deployment, procedure.CERTIFICATES, version, run)
-
-    carry_out(Operations(deployment, speaker), speaker, procedure.NAME, surveyed, plan_only=plan)
+    _put_back(
+        directory,
+        Speaker(as_json, yes),
+        procedure.NAME,
+        lambda of, run: procedure.survey(of, procedure.CERTIFICATES, version, run),
+        plan=plan,
+    )
 
 
 def environment(
@@ -76,12 +89,7 @@ def environment(
     that they change start beside with them, prove themselves and take over at the edge before the others are stopped.
     If the files name other images, `rollback application` is the way.
     """
-    deployment, speaker = Deployment.load(directory), Speaker(as_json, yes)
-
-    def surveyed(run: str) -> dict[str, Any]:
-        return env.survey(deployment, version, run)
-
-    carry_out(Operations(deployment, speaker), speaker, env.NAME, surveyed, plan_only=plan)
+    _put_back(directory, Speaker(as_json, yes), env.NAME, lambda of, run: env.survey(of, version, run), plan=plan)
 
 
 def compose(
@@ -98,12 +106,13 @@ def compose(
     which. Services that VERSION does not have are stopped and removed with their log and an image kept; volumes stay.
     Files that Compose cannot read are no obstacle.
     """
-    deployment, speaker = Deployment.load(directory), Speaker(as_json, yes)
-
-    def surveyed(run: str) -> dict[str, Any]:
-        return composition.survey(deployment, version, run)
-
-    carry_out(Operations(deployment, speaker), speaker, composition.NAME, surveyed, plan_only=plan)
+    _put_back(
+        directory,
+        Speaker(as_json, yes),
+        composition.NAME,
+        lambda of, run: composition.survey(of, version, run),
+        plan=plan,
+    )
 
 
 def monitoring(
@@ -120,9 +129,6 @@ def monitoring(
     and reads them again; the rest is made anew on the same volumes. It is done when every target is up and every rule
     loaded, and says how long samples were missing.
     """
-    deployment, speaker = Deployment.load(directory), Speaker(as_json, yes)
-
-    def surveyed(run: str) -> dict[str, Any]:
-        return watched.survey(deployment, version, run)
-
-    carry_out(Operations(deployment, speaker), speaker, watched.NAME, surveyed, plan_only=plan)
+    _put_back(
+        directory, Speaker(as_json, yes), watched.NAME, lambda of, run: watched.survey(of, version, run), plan=plan
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, MutableMapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -16,37 +17,55 @@ __all__ = ["Commands", "group"]
 
 
 class Commands(MutableMapping[str, Any]):
-    """The commands of a group by name; those of `later` ("package.module:attribute") are imported on demand.
+    """The commands of a group by name, in the order of its panels; one with a place is imported on demand.
 
     Attributes:
-        order: every name, as help shows them.
+        panels: by heading, the names with their places ("package.module:attribute"; "" for one that is there).
     """
 
-    def __init__(self, there: Mapping[str, Any], later: Mapping[str, str]) -> None:
-        self._there, self._later = dict(there), later
-        self.order = [*there, *(name for name in later if name not in there)]
+    def __init__(self, there: Mapping[str, Any], panels: Mapping[str, Mapping[str, str]]) -> None:
+        self._places = {name: place for some in panels.values() for name, place in some.items()}
+        self._panels = {name: heading for heading, some in panels.items() for name in some}
+        self._there = {name: self._shown(name, command) for name, command in there.items()}
+
+    def _shown(self, name: str, command: Any) -> Any:
+        command.rich_help_panel = self._panels.get(name)
+        return flowing(command)
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._there:
-            self._there[name] = _made(name, self._later[name])
+            self._there[name] = self._shown(name, _made(name, self._places[name]))
         return self._there[name]
 
     def __setitem__(self, name: str, command: Any) -> None:
-        self._there[name] = command
-        self.order += [] if name in self.order else [name]
+        self._there[name] = self._shown(name, command)
 
     def __delitem__(self, name: str) -> None:
         del self._there[name]
-        self.order.remove(name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.order)
+        return iter([*self._places, *(name for name in self._there if name not in self._places)])
 
     def __len__(self) -> int:
-        return len(self.order)
+        return sum(1 for _ in self)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.order
+        return name in self._places or name in self._there
+
+
+def flowing(command: Any) -> Any:
+    """A command whose help, and that of its own commands, breaks its lines where the terminal ends."""
+    for one in (command, *command.params):
+        one.help = _flowing(getattr(one, "help", None) or "")
+    for one in getattr(command, "commands", {}).values():
+        flowing(one)
+    return command
+
+
+def _flowing(text: str) -> str:
+    paragraphs = "\n\n".join(" ".join(one.split()) for one in inspect.cleandoc(text).split("\n\n"))
+    # a table of rollback.toml is no markup of rich
+    return paragraphs.replace("[", "\\[")
 
 
 def _made(name: str, place: str) -> Any:
@@ -68,7 +87,7 @@ def _nothing() -> None:
     """Only there to make a group."""
 
 
-def group(later: Mapping[str, str]) -> type[TyperGroup]:
+def group(panels: Mapping[str, Mapping[str, str]]) -> type[TyperGroup]:
     """A group with commands that are imported when they are typed, or when all are asked for (--help)."""
 
     class Later(TyperGroup):
@@ -76,6 +95,7 @@ def group(later: Mapping[str, str]) -> type[TyperGroup]:
 
         def __init__(self, *, commands: Any = None, **attributes: Any) -> None:
             super().__init__(commands=commands, **attributes)
-            self.commands = Commands(self.commands, later)
+            self.commands = Commands(self.commands, panels)
+            self.help = _flowing(self.help or "")
 
     return Later

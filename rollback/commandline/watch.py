@@ -32,6 +32,9 @@ def watch(  # noqa: PLR0913 -- the words of the command
 ) -> None:
     """Watch what was just deployed, and put the release of before back when it is bad (`watch` in rollback.toml).
 
+    Bad is: a service that is ill or is not what was deployed, requests that fail or are slow at the edge, compared with
+    the release before, and error lines in the services' logs. A wrong answer that is given with 200 it does not see.
+
     Exit 0: healthy to the end. 60: it was bad, and was rolled back (`--dry-run`: would be). 50: nobody knows, or the
     signals could not be read; nothing was done. 20: a rollback put there what runs, or an operator is at work.
     """
@@ -72,7 +75,7 @@ def _decided(operations: Operations, speaker: Speaker, version: str, images: dic
         else f"the edge's log does not say how {version} served: its latency is no measure"
     )
     memory = Memory(deployment.state / "watch.jsonl", {"to": version, "images": images})
-    return Watch(policy, baseline, sensor.look, operations.journal, memory, speaker.working).decided()
+    return Watch(policy, baseline, sensor.look, operations.journal, memory, speaker.working, speaker.say).decided()
 
 
 def _images(deployment: Deployment) -> dict[str, str]:

@@ -7,6 +7,7 @@ judged at once, by OpenSSL, as a user's browser would.
 from __future__ import annotations
 
 import ssl
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from rollback.containment.keyring import Revoked
 from rollback.outcome import Refused
@@ -203,23 +205,37 @@ def _words(error: Exception) -> str:
 
 
 def shown(deployment: Deployment) -> Reading:
-    """Whether every TLS listener of the live edge shows the certificate that lies on the disk, by handshake."""
-    places = nginx.places(deployment)
+    """Whether every TLS listener of the live edge shows the certificate that lies on the disk, by handshake.
+
+    A listener with several certificates chooses by the kind of key that a client can verify: each is asked for as a
+    client that knows no other kind, which is possible with TLS 1.2 only.
+    """
+    places, found = nginx.places(deployment), listeners(nginx.dump(deployment))
+    beside = Counter((one.ports, one.names) for one in found)
     wrong, seen = [], set()
-    for one in listeners(nginx.dump(deployment)):
-        wanted = _print(places.on_host(one.certificate, deployment.root).read_bytes())
+    for one in found:
+        pem = places.on_host(one.certificate, deployment.root).read_bytes()
+        wanted, kind = _print(pem), _only(pem) if beside[one.ports, one.names] > 1 else ()
         for name, port in _asked(deployment, one):
-            now = _print(_live(deployment, name, port))
+            now = _print(_live(deployment, name, port, kind))
             seen.add(now)
             wrong += [] if now == wanted else [f"{name}:{port} shows {now[:16] or 'nothing'}, not {wanted[:16]}"]
     told = "; ".join(wrong) or f"shown by every listener: {', '.join(sorted(one[:16] for one in seen))}"
     return Reading(not wrong and bool(seen), told if seen else "no listener shows a certificate")
 
 
+_RSA, _ECDSA = (("--tls-max", "1.2", "--ciphers", one) for one in ("aRSA", "aECDSA"))
+
+
+def _only(pem: bytes) -> tuple[str, ...]:
+    """What makes curl a client that can verify this kind of key and no other."""
+    return _RSA if isinstance(x509.load_pem_x509_certificate(pem).public_key(), RSAPublicKey) else _ECDSA
+
+
 def keys_shown(deployment: Deployment) -> set[str]:
-    """SHA-256 of the public keys that the TLS listeners of the live edge show, by handshake."""
+    """SHA-256 of the public keys that the TLS listeners of the live edge show to clients of each kind, by handshake."""
     asked = [two for one in listeners(nginx.dump(deployment)) for two in _asked(deployment, one)]
-    found = [_live(deployment, name, port) for name, port in asked]
+    found = [_live(deployment, name, port, kind) for name, port in asked for kind in ((), _RSA, _ECDSA)]
     return {_key(x509.load_pem_x509_certificate(pem).public_key()) for pem in found if pem}
 
 
@@ -228,9 +244,9 @@ def _asked(deployment: Deployment, one: Listener) -> list[tuple[str, str]]:
     return [(name, port) for name in wanted_names(one, deployment.settings.certificates) for port in one.ports]
 
 
-def _live(deployment: Deployment, name: str, port: str) -> bytes:
+def _live(deployment: Deployment, name: str, port: str, kind: tuple[str, ...]) -> bytes:
     """The certificate that a listener shows; whether a client would trust it is another question."""
-    ask = ["curl", "-sk", "--max-time", "5", "-o", "/dev/null", "-w", "%{certs}"]
+    ask = ["curl", "-sk", "--max-time", "5", "-o", "/dev/null", "-w", "%{certs}", *kind]
     result = deployment.in_edge([*ask, "--resolve", f"{name}:{port}:127.0.0.1", f"https://{name}:{port}/"])
     pem = result.out.partition("-----BEGIN CERTIFICATE-----")
     return (pem[1] + pem[2]).encode() if pem[1] else b""

@@ -12,6 +12,7 @@ from rollback.parts.edge import Edge
 from rollback.plan import Reading
 
 if TYPE_CHECKING:
+    from rollback.composing import Compose
     from rollback.deployment import Container, Deployment
 
 __all__ = ["Colours", "blue_serves"]
@@ -73,7 +74,7 @@ class Colours:
             said = result.err.strip().splitlines()[-1:] or ["no message"]
             raise Refused(f"{name} does not come up: {said[0]}. {self._log(name)}", "choose what runs as it first")
 
-    def _compose(self, name: str) -> commands.Compose:
+    def _compose(self, name: str) -> Compose:
         own = self.deployment.settings.switch.colours[name].files
         plain = self.deployment.compose
         return replace(plain, files=(*plain.files, *(self.deployment.root / one for one in own)))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from rollback import commands
+from rollback.composing import Compose
 from rollback.database import disposable
 from rollback.deployment import Deployment
 from rollback.engine import wait_until
@@ -80,14 +81,14 @@ class Monitoring(Deployment):
         return (self.root / self.settings.monitoring.files[0]).parent
 
     @property
-    def compose(self) -> commands.Compose:
+    def compose(self) -> Compose:
         """Compose as `docker compose -f FILE` in the checkout sees it."""
         return self.laid_out(self.root)
 
-    def laid_out(self, root: Path, project: str | None = None) -> commands.Compose:
+    def laid_out(self, root: Path, project: str | None = None) -> Compose:
         """The same for files that lie in another folder, which stands for the checkout."""
         paths = tuple(root / name for name in self.settings.monitoring.files)
-        return commands.Compose(paths[0].parent, paths, project=project)
+        return Compose(paths[0].parent, paths, project=project)
 
     def programs(self, services: Collection[str]) -> list[Program]:
         """Those that are among the services."""

@@ -19,6 +19,7 @@ from rollback.parts.images import safe
 from rollback.plan import Reading
 
 if TYPE_CHECKING:
+    from rollback.composing import Compose
     from rollback.deployment import Answer, Container, Deployment
     from rollback.release import Release
 
@@ -29,7 +30,7 @@ _OK = 200
 _LOG_LINES = 15
 
 
-def release_compose(deployment: Deployment, release: Release, overlay: Path | None = None) -> commands.Compose:
+def release_compose(deployment: Deployment, release: Release, overlay: Path | None = None) -> Compose:
     """Compose as it would be with the Compose and env files of a release, without touching those of the checkout.
 
     Raises:
@@ -113,7 +114,7 @@ class StandIns:
         missing = [role for role in self.roles if self.name(role) in dead or self.name(role) not in found]
         self.deployment.engine.ask_all([self._argv(compose, role) for role in missing])
 
-    def _argv(self, compose: commands.Compose, role: str) -> commands.Argv:
+    def _argv(self, compose: Compose, role: str) -> commands.Argv:
         service = self.deployment.settings.services[role]
         return compose.run_beside(
             service.service, name=self.name(role), labels={LABEL: self.run}, aliases=service.upstream is None

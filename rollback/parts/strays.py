@@ -18,6 +18,7 @@ from rollback.release import Shelf
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rollback.composing import Compose
     from rollback.deployment import Deployment
 
 __all__ = ["Volume", "drop", "listed"]
@@ -95,7 +96,7 @@ def _named(deployment: Deployment) -> Iterator[tuple[str, set[str]]]:
         yield release.version, _volumes(deployment, release_compose(deployment, release))
 
 
-def _volumes(deployment: Deployment, compose: commands.Compose) -> set[str]:
+def _volumes(deployment: Deployment, compose: Compose) -> set[str]:
     return {str(one["name"]) for one in (deployment.config(compose).get("volumes") or {}).values()}
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rollback.parts import files
+from rollback.plan import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,6 +50,11 @@ class Tree:
         """Files that are here, and not in the release."""
         known = {one.path for one in self.records} | {*self.spared}
         return [name for name in files.listed(self.root, self.names) if name not in known]
+
+    def reading(self) -> Reading:
+        """Whether the part is as recorded, and nothing else is in it."""
+        wrong = [*(f"{name} differs" for name in self.differing()), *(f"{name} is not of it" for name in self.added())]
+        return Reading(not wrong, "; ".join(wrong) or "as recorded")
 
     def laid_out(self, folder: Path) -> None:
         """The tree as it will be, in another folder: the release's files, and the spared ones as they are now."""

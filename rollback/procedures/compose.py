@@ -9,7 +9,6 @@ known by its labels.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rollback import commands
@@ -57,21 +56,8 @@ def survey(deployment: Deployment, version: str, run: str) -> dict[str, Any]:
     added, others = _added(deployment, release), pin.unlike_running()
     if not (changed or differing or added or others):
         raise NothingToDo(f"The Compose files are those of {release.version}, and what runs was made from them.")
-    return {
-        "procedure": NAME,
-        "version": release.version,
-        "run": run,
-        "since": datetime.now(UTC).isoformat(timespec="seconds"),
-        "parts": [PART],
-        "images": target.as_facts(images),
-        "roles": changed,
-        "before": {role: deployment.running_state(images[role].service) for role in changed},
-        "names": {},
-        "strangers": [],
-        "others": others,
-        "added": added,
-        "told": [*(f"{name} is put back" for name in differing), *_told(deployment, added, others)],
-    }
+    told = [*(f"{name} is put back" for name in differing), *_told(deployment, added, others)]
+    return {**target.facts(pin, PART, run, images, changed, told), "others": others, "added": added}
 
 
 def _images(deployment: Deployment, release: Release) -> dict[str, ImageRecord]:

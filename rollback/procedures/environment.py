@@ -7,7 +7,6 @@ prove themselves, take over at the edge, and only then are those with the bad fi
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rollback.outcome import NothingToDo, Refused
@@ -52,19 +51,8 @@ def survey(deployment: Deployment, version: str, run: str) -> dict[str, Any]:
     if not changed and not differing:
         raise NothingToDo(f"The env files are those of {release.version} already, and what runs was made from them.")
     _others_stay(pin)
-    return {
-        "procedure": NAME,
-        "version": release.version,
-        "run": run,
-        "since": datetime.now(UTC).isoformat(timespec="seconds"),
-        "parts": [PART],
-        "images": target.as_facts(images),
-        "roles": changed,
-        "before": {role: deployment.running_state(images[role].service) for role in changed},
-        "names": {},
-        "strangers": [],
-        "told": [*(f"{name} is put back" for name in differing), *_keys(deployment, release)],
-    }
+    told = [*(f"{name} is put back" for name in differing), *_keys(deployment, release)]
+    return target.facts(pin, PART, run, images, changed, told)
 
 
 def _same_images(pin: Pin, images: dict[str, ImageRecord]) -> None:

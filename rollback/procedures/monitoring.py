@@ -191,15 +191,10 @@ class _Procedure:
         return Step(
             f"files of monitoring as in {self.facts['version']}",
             f"{len(self.facts['changed'])} put back, {len(self.facts['added_files'])} set aside",
-            self._are_back,
+            self._tree().reading,
             self._tree().put_back,
             self._take_back,
         )
-
-    def _are_back(self) -> Reading:
-        tree = self._tree()
-        wrong = [*(f"{name} differs" for name in tree.differing()), *(f"{name} is not of it" for name in tree.added())]
-        return Reading(not wrong, "; ".join(wrong) or "as recorded")
 
     def _take_back(self) -> None:
         """The files of before, and Compose with them as far as it goes: they may be what nothing could run with."""

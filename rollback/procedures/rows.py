@@ -86,11 +86,13 @@ def survey(deployment: Deployment, order: Order, run: str) -> dict[str, Any]:
         "table": order.table,
         "where": order.where,
         "overwrite": order.overwrite,
-        "writes": {one.table: _written(counts[one.table]) for one in found.tables},
-        "digest": found.digest(),
-        "undated": [one.table for one in found.tables if not {*MOMENTS} & {*one.names}],
-        # users work while the question is open: what is left may be more by then
-        "seen": {"left": left},
+        # users work while the question is open: by then more may differ, which is left, or less
+        "seen": {
+            "writes": {one.table: _written(counts[one.table]) for one in found.tables},
+            "rows": found.marks(),
+            "undated": [one.table for one in found.tables if not {*MOMENTS} & {*one.names}],
+            "left": left,
+        },
     }
 
 
@@ -133,7 +135,7 @@ class _Procedure:
 
     def plan(self) -> Plan:
         """Top to bottom as the operator reads it."""
-        number = sum(sum(some.values()) for some in self.facts["writes"].values())
+        number = sum(sum(some.values()) for some in self.facts["seen"]["writes"].values())
         return Plan(
             procedure=NAME,
             arguments=self.facts,
@@ -149,17 +151,17 @@ class _Procedure:
         )
 
     def _notes(self) -> Iterator[str]:
-        for table, counts in self.facts["writes"].items():
+        for table, counts in self.facts["seen"]["writes"].items():
             yield f"{table}: {_told(counts)}"
         for table, number in self.facts["seen"]["left"].items():
             yield f"{table}: {number} rows that are new or were changed since the backup are left as they are"
-        if any(Verdict.BRING_BACK in counts for counts in self.facts["writes"].values()):
+        if any(Verdict.BRING_BACK in counts for counts in self.facts["seen"]["writes"].values()):
             yield "a row that a user has deleted since the backup comes back too: --where narrows what is put back"
-        for table in self.facts["undated"]:
-            if Verdict.REPAIR in self.facts["writes"][table]:
+        for table in self.facts["seen"]["undated"]:
+            if Verdict.REPAIR in self.facts["seen"]["writes"][table]:
                 yield f"{table} does not say when a row was changed: users' changes since the backup go with the damage"
         uploads = self.deployment.settings.backup.uploads.table
-        if any(uploads in (table, table.partition(".")[2]) for table in self.facts["writes"]):
+        if any(uploads in (table, table.partition(".")[2]) for table in self.facts["seen"]["writes"]):
             yield "uploaded files do not come back with their rows: `rollback backup uploads-check` afterwards"
         yield f"the rows as they were stay in the schema {Repair.named(self.facts['run'])} of the database"
 
@@ -169,7 +171,7 @@ class _Procedure:
     def _laid_beside(self) -> Step:
         return Step(
             "rows of the backup laid beside",
-            f"each row that differs is listed with its decision in {LISTED} of the run",
+            f"listed row by row with its decision in {LISTED} of the run; what users change until then is left",
             lambda: self._reading(STAGED, REPAIRED),
             self._lay_beside,
             self._drop,
@@ -177,7 +179,7 @@ class _Procedure:
         )
 
     def _repaired(self) -> Step:
-        tables = ", ".join(self.facts["writes"])
+        tables = ", ".join(self.facts["seen"]["writes"])
         return Step(
             "rows repaired",
             f"{tables}: in one transaction that commits only if nothing else has changed",
@@ -203,17 +205,16 @@ class _Procedure:
             _compared(live, then, manifest, order, lambda before, found: self._stage(live, before, found))
 
     def _stage(self, live: Connection, before: Connection, found: Found) -> None:
-        """Only what the plan says.
+        """Only what the plan says: what users have changed since then is left.
 
         Raises:
-            Refused: other rows differ by now, or differ otherwise.
+            Refused: nothing of the plan is to be done any more.
         """
-        if found.digest() != self.facts["digest"]:
-            raise Refused(
-                "The rows that differ are not those of the plan any more.", "repeat the command and read the new plan"
-            )
-        found.listed(self.folder / LISTED)
-        Repair(live, self.facts["run"]).stage(before, found)
+        planned = found.within(self.facts["seen"]["rows"])
+        planned.listed(self.folder / LISTED)
+        if not planned.tables:
+            raise Refused("No row differs any more as the plan says.", "repeat the command and read the new plan")
+        Repair(live, self.facts["run"]).stage(before, planned)
 
     def _drop(self) -> None:
         with server.session_of(self.deployment) as session:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rollback.documents.verification import identities
@@ -15,9 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from rollback.deployment import Deployment
+    from rollback.parts.pin import Pin
     from rollback.release import Release
 
-__all__ = ["as_facts", "of", "partial", "recorded", "running"]
+__all__ = ["facts", "of", "partial", "recorded", "running"]
 
 
 def of(deployment: Deployment, facts: dict[str, Any]) -> Release:
@@ -81,6 +83,20 @@ def running(deployment: Deployment) -> dict[str, ImageRecord]:
     return found
 
 
-def as_facts(images: dict[str, ImageRecord]) -> dict[str, dict[str, str]]:
-    """For the journal."""
-    return {role: asdict(one) for role, one in images.items()}
+def facts(  # noqa: PLR0913, PLR0917 -- what such a run knows of itself
+    pin: Pin, part: str, run: str, images: dict[str, ImageRecord], changed: list[str], told: list[str]
+) -> dict[str, Any]:
+    """For the journal: what a run goes by that puts one part back in the application's way."""
+    return {
+        "procedure": part,
+        "version": pin.release.version,
+        "run": run,
+        "since": datetime.now(UTC).isoformat(timespec="seconds"),
+        "parts": [part],
+        "images": {role: asdict(one) for role, one in images.items()},
+        "roles": changed,
+        "before": {role: pin.deployment.running_state(images[role].service) for role in changed},
+        "names": {},
+        "strangers": [],
+        "told": told,
+    }

@@ -39,14 +39,15 @@ class Checkout:
 
     @cached_property
     def wanted(self) -> list[FileRecord]:
-        """What is to be as recorded: the application's files if they come from the archive; releases that are gone.
+        """What is to be as recorded: the application's files if they come from the archive; our own that are gone.
 
         Raises:
             Failed: the archive's list cannot be believed.
         """
         groups = self._records()
         found = [one for name in groups if name not in (SETTINGS, RELEASES) for one in groups[name]]
-        gone = [one for one in groups.get(RELEASES, ()) if not (self._root / one.path).exists()]
+        ours = (*groups.get(RELEASES, ()), *groups.get(SETTINGS, ()))
+        gone = [one for one in ours if not (self._root / one.path).exists()]
         return [*(found if self.ground.from_archive else ()), *gone]
 
     def _records(self) -> dict[str, list[FileRecord]]:

@@ -49,21 +49,23 @@ class Line:
 def read(checks: Iterable[Check], begins: Callable[[str], None] = lambda _: None) -> list[Line]:
     """Read every line; it never stops at the first that is not so, and what cannot be read is not so.
 
+    All lines are one look at the system: what one of them asked lately, another does not ask again.
+
     Args:
         checks: the lines, in order.
         begins: told the name of each before it is read.
     """
     lines = []
-    for name, check in checks:
-        begins(name)
-        lines.append(_line(name, check))
+    with look.shared():
+        for name, check in checks:
+            begins(name)
+            lines.append(_line(name, check))
     return lines
 
 
 def _line(name: str, check: Callable[[], Seen]) -> Line:
     try:
-        with look.shared():
-            ok, seen = check()
+        ok, seen = check()
     except NotTested as stop:
         return Line(name, ok=False, seen=str(stop), tested=False)
     except Stop as stop:

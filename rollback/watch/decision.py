@@ -37,6 +37,8 @@ class Policy:
         interval: between two samples.
         window_seconds: least length of a window; it stays open until it holds `requests` as well.
         error_percent: so many percent above the release before may fail with 5xx.
+        error_lines: in `window_seconds` so many lines of the logs may report an error, or `error_percent` of the
+            requests, if that is more.
         ill_percent: in so many percent of a window's samples a service may be ill.
         slower: so many times the latency of the release before is too slow, from `slow_seconds` on.
         windows: how many of the newest windows are looked at.
@@ -50,6 +52,7 @@ class Policy:
     window_seconds: float = 10
     requests: int = 50
     error_percent: float = 5
+    error_lines: int = 5
     ill_percent: float = 30
     slower: float = 3
     slow_seconds: float = 0.25
@@ -76,12 +79,14 @@ class Sample:
         ill: which service is ill and how; "" when all are well; None when nobody could be asked.
         counts: by group, the requests and how many of them failed; None when their source could not be read.
         seconds: median of the answers; None where there were none.
+        errors: lines in the services' logs that report an error; None when no log could be read.
     """
 
     at: float
     ill: str | None
     counts: Mapping[str, tuple[int, int]] | None
     seconds: float | None = None
+    errors: int | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,7 @@ class _Window:
     total: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)
+    errors: int = 0
 
     def take(self, sample: Sample, age: float) -> None:
         """Add what one sample saw."""
@@ -111,11 +117,12 @@ class _Window:
             self.total[group] += total
             self.failed[group] += failed
         self.seconds += [sample.seconds] if sample.seconds is not None else []
+        self.errors += sample.errors or 0
 
     def closed(self, policy: Policy) -> bool:
-        """Long enough, and evidence enough: an ill service needs no requests to be seen."""
+        """Long enough, and evidence enough: what is ill or reports errors needs no requests to be seen."""
         return self.age >= policy.window_seconds and (
-            self.total.total() >= policy.requests or bool(self.is_ill(policy))
+            self.total.total() >= policy.requests or bool(self.is_ill(policy) or self._reports(policy))
         )
 
     def is_ill(self, policy: Policy) -> str:
@@ -126,7 +133,18 @@ class _Window:
 
     def bad(self, policy: Policy, baseline: Baseline) -> str:
         """Why it is bad; "" when it is not."""
-        return self.is_ill(policy) or self._fails(policy, baseline) or self._slow(policy, baseline)
+        return (
+            self.is_ill(policy)
+            or self._fails(policy, baseline)
+            or self._slow(policy, baseline)
+            or self._reports(policy)
+        )
+
+    def _reports(self, policy: Policy) -> str:
+        length = max(1.0, self.age / policy.window_seconds)
+        limit = max(policy.error_lines * length, self.total.total() * policy.error_percent / 100)
+        told = f"{self.errors} lines of the services' logs report an error > {limit:g}"
+        return told if self.errors > limit else ""
 
     def _fails(self, policy: Policy, baseline: Baseline) -> str:
         total, failed = self.total.total(), self.failed.total()

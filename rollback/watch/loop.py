@@ -51,6 +51,7 @@ class Watch:
     Attributes:
         look: gives one sample.
         tell: what is seen meanwhile.
+        say: what is to be read afterwards.
     """
 
     policy: Policy
@@ -59,6 +60,7 @@ class Watch:
     journal: Journal
     memory: Memory
     tell: Callable[[str], None]
+    say: Callable[[str], None]
 
     def decided(self) -> Decision:
         """Look once an interval until something is decided.
@@ -78,7 +80,7 @@ class Watch:
                 raise Refused("An operator works on the deployment: the watch stands back.", "`rollback history`")
             decision = decide(samples, self.policy, self.baseline)
             if decision.verdict is not Verdict.WATCHING:
-                self.memory.forget()
+                self.say(f"what the watch saw: {self.memory.put_by(decision, self.policy, self.baseline)}")
                 return decision
             self.tell(decision.sentence)
             # the interval itself, not a wait for something

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rollback import lock, private
@@ -12,7 +13,12 @@ from rollback.watch.decision import Sample
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Memory"]
+    from rollback.watch.decision import Baseline, Decision, Policy
+
+__all__ = ["KEPT", "Memory"]
+
+#: Watches that are kept; one of five minutes has about 60 kB.
+KEPT = 20
 
 
 @dataclass(frozen=True)
@@ -41,9 +47,22 @@ class Memory:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(sample)) + "\n")
 
-    def forget(self) -> None:
-        """The watch is over: the next one begins anew."""
-        self.path.unlink(missing_ok=True)
+    def put_by(self, decision: Decision, policy: Policy, baseline: Baseline | None) -> Path:
+        """The watch is over: the next one begins anew, and what led to the decision stays to be read.
+
+        Returns:
+            where: the samples, then a line with the decision and what else it follows from. The newest `KEPT` stay.
+        """
+        from_what = {"policy": asdict(policy), "baseline": baseline and asdict(baseline)}
+        said = {"verdict": decision.verdict, "sentence": decision.sentence, **from_what}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(said) + "\n")
+        folder = private.folder(self.path.parent / "watches")
+        kept = folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.jsonl"
+        self.path.replace(kept)
+        for one in sorted(folder.glob("*.jsonl"))[:-KEPT]:
+            one.unlink()
+        return kept
 
     def _head(self) -> dict[str, Any]:
         return {"about": self.about, "boot": lock.boot()}

@@ -1,4 +1,4 @@
-"""What the watcher sees of a deployment: identity and health from inside the edge, requests from nginx's access log."""
+"""What the watcher sees of a deployment: identity and health from inside the edge; requests and errors from logs."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import json
 import statistics
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from rollback import commands
-from rollback.outcome import Failed, Refused, Stop
+from rollback.outcome import Refused, Stop
+from rollback.verification.logs import error_lines
 from rollback.watch.decision import Baseline, Sample
+from rollback.watch.tail import Tail
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,7 +28,6 @@ _SERVER_FAULT = 500
 #: How far back the requests of the release before are looked for, in seconds.
 _LOOK_BACK = 1800
 _GROUP_WORDS = 3
-_SECONDS_TO_READ = 30.0
 
 
 @dataclass(frozen=True)
@@ -74,15 +75,15 @@ def _request(line: str) -> Request | None:
         return None
 
 
-def sampled(at: float, ill: str | None, requests: list[Request] | None) -> Sample:
+def sampled(at: float, ill: str | None, requests: list[Request] | None, errors: int | None = None) -> Sample:
     """One sample from what was asked and read."""
     if requests is None:
-        return Sample(at, ill, None)
+        return Sample(at, ill, None, errors=errors)
     total = Counter(one.group for one in requests)
     failed = Counter(one.group for one in requests if one.failed)
     took = [one.seconds for one in requests if one.timed and not one.failed]
     counts = {group: (count, failed[group]) for group, count in total.items()}
-    return Sample(at, ill, counts, statistics.median(took) if took else None)
+    return Sample(at, ill, counts, statistics.median(took) if took else None, errors)
 
 
 def baseline_of(requests: list[Request], release: str, least: int) -> Baseline | None:
@@ -104,9 +105,11 @@ class Sensor:
 
     deployment: Deployment
     images: Mapping[str, str]
-    _since: str = field(default_factory=lambda: _stamp(datetime.now(UTC)))
-    _seen: Counter[str] = field(default_factory=Counter)
     _versions: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._edge = self._tail(self.deployment.settings.edge.service)
+        self._services = [self._tail(one.service) for one in self.deployment.settings.services.values()]
 
     def look(self) -> Sample:
         """One sample now; what cannot be read is None in it.
@@ -114,12 +117,12 @@ class Sensor:
         Raises:
             Refused: something else was deployed meanwhile.
         """
-        return sampled(time.monotonic(), self._ill(), self._requests())
+        return sampled(time.monotonic(), self._ill(), self._requests(), self._errors())
 
     def baseline(self, release: str, least: int) -> Baseline | None:
         """How a release served in the last half hour, as far as this edge's log goes back."""
-        lines = self._log(_stamp(datetime.now(UTC) - timedelta(seconds=_LOOK_BACK)))
-        return baseline_of(requests_of(lines), release, least) if lines else None
+        since = _stamp(datetime.now(UTC) - timedelta(seconds=_LOOK_BACK))
+        return baseline_of(requests_of(Tail(self.deployment, self._edge.service, since).new()), release, least)
 
     def _ill(self) -> str | None:
         services = self.deployment.settings.services
@@ -158,24 +161,21 @@ class Sensor:
 
     def _requests(self) -> list[Request] | None:
         try:
-            lines = self._log(self._since)
+            return requests_of(self._edge.new())
         except Stop:
             return None
-        # lines of the stamp that was read last come again: they are taken once
-        new = list((Counter(lines) - self._seen).elements())
-        found = requests_of(new)
-        if found:
-            self._since = max(one.stamp for one in found)
-            self._seen = Counter(line for line in lines if line.startswith(self._since))
-        return found
 
-    def _log(self, since: str) -> list[str]:
-        service = self.deployment.settings.edge.service
-        there = self.deployment.serving(service)
-        if not there:
-            raise Failed(f"The edge service {service} has no container.")
-        argv = commands.logs(there[0].name, since=since)
-        return self.deployment.engine.ask(argv, seconds=_SECONDS_TO_READ).splitlines()
+    def _errors(self) -> int | None:
+        """Error lines of the released services since the last look; None where no log could be read."""
+        found = []
+        for one in self._services:
+            # a service that is away is seen by its health
+            with suppress(Stop):
+                found.append(error_lines("\n".join(one.new())))
+        return sum(found) if found else None
+
+    def _tail(self, service: str) -> Tail:
+        return Tail(self.deployment, service, _stamp(datetime.now(UTC)))
 
 
 def _stamp(at: datetime) -> str:

@@ -6,10 +6,9 @@ backup's: a corrupt value must not hide its row.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -22,7 +21,7 @@ from rollback.database.session import pinned
 from rollback.outcome import Refused, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from datetime import datetime
     from pathlib import Path
 
@@ -34,6 +33,7 @@ __all__ = ["LARGEST", "Comparison", "Found", "Wanted"]
 #: More rows than that are no repair any more; they are held in memory and locked while they are compared.
 LARGEST = 500_000
 _BATCH = 5000
+_SINCE = "came to differ after the plan"
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,19 @@ class Found:
         tables = sorted({table for table, _ in counted})
         return {table: {kind: n for (of, kind), n in sorted(counted.items()) if of == table} for table in tables}
 
-    def digest(self) -> str:
-        """A hash of what will be written: equal only if the same rows become the same values from the same values."""
-        lines = sorted(json.dumps([one.table, one.key, one.old, one.new]) for one in self.rows if one.writes)
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    def marks(self) -> list[str]:
+        """A mark of each row that will be written: the same only if it becomes the same values from the same values."""
+        return sorted(one.mark() for one in self.rows if one.writes)
+
+    def within(self, marks: Collection[str]) -> Found:
+        """Of this only what is marked so; what has come to differ since, or differs otherwise by now, is left."""
+        allowed = {*marks}
+        rows = tuple(
+            one if not one.writes or one.mark() in allowed else replace(one, verdict=Verdict.LEAVE, reason=_SINCE)
+            for one in self.rows
+        )
+        written = {one.table for one in rows if one.writes}
+        return Found(tuple(one for one in self.tables if one.table in written), rows)
 
     def keys(self, table: str) -> list[str]:
         """The rows of a table that will be written."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -16,6 +18,9 @@ __all__ = ["MOMENTS", "Decided", "Rules", "Verdict", "decide", "decide_child"]
 MOMENTS = ("updated_at", "modified_at", "changed_at")
 
 Row = dict[str, Any]
+
+#: Hexadecimal digits, 64 bits: among half a million rows two are alike once in 10^8 plans.
+_MARK = 16
 
 
 class Verdict(StrEnum):
@@ -63,6 +68,11 @@ class Decided:
     def writes(self) -> bool:
         """Whether anything is done to it."""
         return self.verdict is not Verdict.LEAVE
+
+    def mark(self) -> str:
+        """A short hash of the row and of its values on both sides."""
+        said = json.dumps([self.table, self.key, self.old, self.new], sort_keys=True)
+        return hashlib.sha256(said.encode()).hexdigest()[:_MARK]
 
 
 def decide(old: Row | None, new: Row | None, rules: Rules) -> tuple[Verdict, str]:
