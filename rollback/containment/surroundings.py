@@ -181,7 +181,7 @@ class Surroundings:
         """What `ALTER SYSTEM` made, jobs, and databases that nobody knows: those are shut, and kept as evidence."""
         then: Mapping[str, Any] = self.recorded.server or {}
         for name in self._of_server(live, session):
-            if name.startswith(cluster.SETTING):
+            if name.startswith(cluster.SETTING) and not str(then.get(name, "")).startswith(cluster.HASHED):
                 key = sql.SQL(".").join(map(sql.Identifier, name.removeprefix(cluster.SETTING).split(".")))
                 change = sql.SQL("SET {} = {}").format(key, sql.Literal(then[name])) if name in then else None
                 session.execute(sql.SQL("ALTER SYSTEM {}").format(change or sql.SQL("RESET {}").format(key)))

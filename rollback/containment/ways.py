@@ -7,6 +7,7 @@ the proof is an attempt, at every address that the host has.
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from rollback.deployment import Deployment
 
-__all__ = ["ASK_SECONDS", "out"]
+__all__ = ["ASK_SECONDS", "out", "questions_leave"]
 
 _SECONDS = 1
 #: For one question over the network.
@@ -56,6 +57,19 @@ def out(deployment: Deployment, containers: Sequence[str], image: str) -> Readin
     reached = [f"{one[:12]} reaches {way.strip()}" for one, way in zip(containers, found, strict=True) if way.strip()]
     tried = f"none of {len(containers)} containers reaches this host at any of {len(ways)} addresses"
     return Reading(not reached, "; ".join(reached) or tried)
+
+
+def questions_leave(version: str, resolver: str) -> bool:
+    """Whether the engine asks others for names on behalf of a closed network (CVE-2024-29018): data may leave in them.
+
+    Args:
+        version: of the engine.
+        resolver: this host's /etc/resolv.conf; the engine does so for one that listens on a loopback address.
+    """
+    found = re.match(r"(\d+)\.(\d+)\.(\d+)", version)
+    numbers = tuple(int(one) for one in found.groups()) if found else (0,)
+    mended = numbers >= (25, 0, 5) or (23, 0, 11) <= numbers < (24,)
+    return not mended and re.search(r"^\s*nameserver\s+(?:127\.|::1)", resolver, re.MULTILINE) is not None
 
 
 @contextmanager

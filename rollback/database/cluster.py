@@ -7,15 +7,19 @@ have left a setting that runs a program, or a rule that lets anybody in.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rollback.database.server import Connection, Server
 
-__all__ = ["DATABASE", "JOB", "SETTING", "read", "remove_job"]
+__all__ = ["DATABASE", "HASHED", "JOB", "SETTING", "raw", "read", "remove_job"]
 
 #: How the name of each kind begins; a setting that `ALTER SYSTEM` made, and that it can take back; a database.
 SETTING, DATABASE, JOB = "setting postgresql.auto.conf ", "database ", "job "
+#: How the value begins that stands for one which nobody may read.
+HASHED = "sha256 "
+_SECRETIVE = re.compile(r"conninfo|command|pass|secret|token|key")
 _ALLOWED = """SELECT has_function_privilege('pg_hba_file_rules()', 'execute')
     AND has_function_privilege('pg_show_all_file_settings()', 'execute')"""
 _SETTINGS = """SELECT format('setting %s %s', regexp_replace(sourcefile, '.*/', ''), name), setting
@@ -47,12 +51,26 @@ def read(server: Server, connection: Connection, live: str) -> dict[str, str] | 
     if not (allowed and allowed[0]):
         return None
     rules = [str(row[0]) for row in connection.execute(_RULES)]
-    found = {str(name): str(value) for name, value in connection.execute(_SETTINGS)}
+    found = {str(name): _shown(str(name), str(value)) for name, value in connection.execute(_SETTINGS)}
     found |= {f"rule {one}": "" for one in rules}
     # the first rule that fits is the one that counts
     found["rules in their order"] = hashlib.sha256("\n".join(rules).encode()).hexdigest()[:16]
     found |= {str(name): str(owner) for name, owner in connection.execute(_DATABASES, {"live": live})}
     return found | dict.fromkeys(_jobs(server, connection, live), "")
+
+
+def raw(connection: Connection) -> dict[str, list[Any]]:
+    """All settings and rules as they stand in the files, for sealed evidence alone; empty for who may not know."""
+    allowed = connection.execute(_ALLOWED).fetchone()
+    if not (allowed and allowed[0]):
+        return {}
+    questions = {"settings": "TABLE pg_file_settings", "rules": "TABLE pg_hba_file_rules"}
+    return {name: connection.execute(one.encode()).fetchall() for name, one in questions.items()}
+
+
+def _shown(name: str, value: str) -> str:
+    """A value that may hold a password, such as a command with its arguments, is told apart and not told."""
+    return f"{HASHED}{hashlib.sha256(value.encode()).hexdigest()[:16]}" if _SECRETIVE.search(name) else value
 
 
 def _jobs(server: Server, connection: Connection, live: str) -> list[str]:

@@ -115,6 +115,7 @@ class _Procedure:
             yield "until then nobody may type `docker compose up`: it puts services back into networks that lead out"
             allowed = ", ".join(self.facts["allow"]) or "nobody; whoever is on this host has `docker exec`"
             yield f"past the page: {allowed} ([containment] allow)"
+            yield from self.facts["gaps"]
         if "rotate" in parts:
             yield f"new values for {', '.join(self.facts['keys'])}, also in every recorded release and snapshot"
         if self.facts.get("exchange"):

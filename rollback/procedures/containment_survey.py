@@ -87,6 +87,7 @@ def survey(
         "keys": keys,
         "exchange": Exchange.found(deployment, pair).as_facts() if pair is not None else None,
         "before": {one: [item.id for item in deployment.serving(one)] for one in services},
+        "gaps": Isolation(deployment).gaps() if "isolate" in parts else [],
         "watched": "rotate" in parts and _watched(deployment),
         "allow": deployment.settings.containment.allow,
         **(_origin(deployment, run, origin) if "restore" in parts and origin else {}),
