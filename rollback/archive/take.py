@@ -86,13 +86,18 @@ def look(deployment: Deployment, store: Path) -> Seen:
     running = {one.service: one.id for one in images}
     fitting = [one for one in releases if all(running.get(i.service) == i.id for i in one.images.values())]
     state = deployment.settings.deployment.state
-    authorities = deployment.settings.certificates.authorities_file
-    own = [FILE, *([authorities] if authorities else [])]
     # what was revoked after a breach is known after a complete failure too
     known = [f"{state}/{one}" for one in ("releases", revocation.FILE, REVOKED)]
-    named = groups(deployment) | {SETTINGS: own, RELEASES: known}
+    named = groups(deployment) | {SETTINGS: _named(deployment), RELEASES: known}
     captured = {name: files.capture(deployment.root, paths, store) for name, paths in named.items()}
     return Seen(tuple(images), tuple(fitting), captured)
+
+
+def _named(deployment: Deployment) -> list[str]:
+    """What else rollback.toml names: without it a checkout that is made anew could not be worked with."""
+    table = deployment.settings
+    more = [table.certificates.authorities_file, table.migrations.folder, table.migrations.rollbacks]
+    return [FILE, *filter(None, more), *(name for one in table.switch.colours.values() for name in one.files)]
 
 
 def _images(deployment: Deployment, releases: list[Release]) -> list[Image]:

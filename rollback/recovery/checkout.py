@@ -16,6 +16,7 @@ from rollback.parts.files import FileRecord
 from rollback.plan import Reading
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from rollback.recovery.ground import Ground
@@ -46,9 +47,12 @@ class Checkout:
         """
         groups = self._records()
         found = [one for name in groups if name not in (SETTINGS, RELEASES) for one in groups[name]]
-        ours = (*groups.get(RELEASES, ()), *groups.get(SETTINGS, ()))
-        gone = [one for one in ours if not (self._root / one.path).exists()]
-        return [*(found if self.ground.from_archive else ()), *gone]
+        if self.ground.from_archive:
+            return [*found, *self._gone(groups.get(SETTINGS, ())), *self._gone(groups.get(RELEASES, ()))]
+        return self._gone(groups.get(RELEASES, ()))
+
+    def _gone(self, records: Iterable[FileRecord]) -> list[FileRecord]:
+        return [one for one in records if not (self._root / one.path).exists()]
 
     def _records(self) -> dict[str, list[FileRecord]]:
         try:

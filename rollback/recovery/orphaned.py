@@ -146,8 +146,8 @@ class _Orphan:
 
     def _told(self, members: Members) -> tuple[str, int]:
         records = members.records()
-        for one in records.groups.get(SETTINGS, ()):
-            content = members.small(records.members[one.path])
-            if one.path == FILE and hashlib.sha256(content).hexdigest() == one.sha256:
+        for one in (one for one in records.groups.get(SETTINGS, ()) if one.path == FILE and one.link is None):
+            content = members.small(records.members[FILE])
+            if hashlib.sha256(content).hexdigest() == one.sha256:
                 return content.decode(), one.mode
         raise Refused(f"{self.path} holds no {FILE}.", "put it back from where it is kept")
