@@ -208,6 +208,7 @@ def breached(fault: Intrusion, **more: object) -> Scenario:
         "settles": False,
         "residue": RESIDUE,
         "further": all_of_it,
+        "tells": ("intruder shut out",),
         "patience": PATIENCE,
         "budget": Budget(during=0),
     }

@@ -95,6 +95,7 @@ def broken(kind: str, **more: object) -> Scenario:
         "residue": RESIDUE,
         "blamed": (),
         "further": sees_again,
+        "tells": ("metrics",),
         "budget": Budget(gap=5.0),
     }
     return Scenario.back_to(GOOD, BrokenMonitoring(kind), **{**usual, **more})  # type: ignore[arg-type]
