@@ -275,6 +275,7 @@ class WatchTable(Table):
     ill_percent: float = Field(default=30, ge=0, lt=100)
     slower: float = Field(default=3, gt=1, le=100)
     slow_seconds: float = Field(default=0.25, ge=0, le=600)
+    far_slower: float = Field(default=8, gt=1, le=1000)
     windows: int = Field(default=5, ge=1, le=100)
     bad_windows: int = Field(default=3, ge=1, le=100)
     group_requests: int = Field(default=20, ge=1, le=100000)

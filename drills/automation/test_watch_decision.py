@@ -37,6 +37,22 @@ def test_the_sentence_has_the_value_the_operator_and_the_limit() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("before", "now", "verdict"),
+    [
+        (0.004, 0.018, Verdict.HEALTHY),
+        (0.004, 0.031, Verdict.HEALTHY),
+        (0.004, 0.047, Verdict.ROLLBACK),
+        (0.05, 0.2, Verdict.HEALTHY),
+        (0.05, 0.3, Verdict.ROLLBACK),
+    ],
+)
+def test_slow_is_what_is_slower_than_before(before: float, now: float, verdict: Verdict) -> None:
+    """Three times, if users wait; eight times, however quick it still is; nothing below what any busy host does."""
+    samples = tuple(Sample(float(s), "", {"GET /": (50, 0)}, now) for s in range(301))
+    assert decide(samples, POLICY, Baseline(0.0, before)).verdict is verdict
+
+
 @pytest.mark.parametrize(("bad", "verdict"), [(2, Verdict.WATCHING), (3, Verdict.ROLLBACK)])
 def test_three_bad_windows_of_five_are_needed(bad: int, verdict: Verdict) -> None:
     """Two are a spike."""

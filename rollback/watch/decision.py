@@ -16,6 +16,8 @@ __all__ = ["Baseline", "Decision", "Policy", "Sample", "Verdict", "decide"]
 #: A gap between two samples counts as at most so many intervals: the clock may jump, or the host may have slept.
 _GAP = 5
 _HALF = 0.5
+#: Below that a host that is busy for a moment makes any release many times slower.
+_NOISE_SECONDS = 0.02
 
 
 class Verdict(StrEnum):
@@ -41,6 +43,7 @@ class Policy:
             requests, if that is more.
         ill_percent: in so many percent of a window's samples a service may be ill.
         slower: so many times the latency of the release before is too slow, from `slow_seconds` on.
+        far_slower: so many times is too slow from 20 ms on, however quick it still is: more users, and it is not.
         windows: how many of the newest windows are looked at.
         bad_windows: so many of them have to be bad.
         group_requests: least evidence about one group of requests (method and first words of the path).
@@ -56,6 +59,7 @@ class Policy:
     ill_percent: float = 30
     slower: float = 3
     slow_seconds: float = 0.25
+    far_slower: float = 8
     windows: int = 5
     bad_windows: int = 3
     group_requests: int = 20
@@ -157,7 +161,8 @@ class _Window:
         if baseline.seconds is None or not self.seconds or self.total.total() < policy.requests:
             return ""
         took = statistics.median(self.seconds)
-        limit = max(policy.slower * baseline.seconds, policy.slow_seconds)
+        slow = max(policy.slower * baseline.seconds, policy.slow_seconds)
+        limit = min(slow, max(policy.far_slower * baseline.seconds, _NOISE_SECONDS))
         return f"the median answer took {took:.3f} s > {limit:.3f} s" if took > limit else ""
 
 
