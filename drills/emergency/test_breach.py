@@ -86,6 +86,25 @@ def contained_and_looked_at(drill: Drill) -> Outcome:
     return outcome
 
 
+def part_by_part(drill: Drill) -> Outcome:
+    """The operator types one part after the other, each a run of its own, and looks around in between."""
+    fault = drill.scenario.fault
+    assert isinstance(fault, Intrusion)
+    parts = (
+        ("isolate",),
+        ("preserve",),
+        ("rotate", *breach.issued(drill)),
+        ("revoke",),
+        ("restore", "--compromised-at", fault.at),
+        ("reopen",),
+    )
+    for words in parts:
+        outcome = drill.stack.rollback("contain", *words, "--yes")
+        drill.findings.append(ended(f"{words[0]} alone", outcome, 0))
+    breach.learned(drill.stack)
+    return outcome
+
+
 def isolated_and_reopened(drill: Drill) -> Outcome:
     """Shut, seen to be shut, and opened again by one command."""
     fault = drill.scenario.fault
@@ -237,6 +256,13 @@ def test_isolation_is_undone_by_one_command(drill: Bench, intrusion: Intrusion) 
             further=lambda _: [],
         )
     )
+
+
+@pytest.mark.exhaustive  # the same parts as in breach-contained, each a run of its own
+@pytest.mark.drill(id="breach-part-by-part", **FACTS)
+def test_each_part_alone(drill: Bench, intrusion: Intrusion) -> None:
+    """Typed one by one, the parts come to the same end: what one has done the next one finds."""
+    drill(breached(intrusion, operator=part_by_part))
 
 
 KILLS = {

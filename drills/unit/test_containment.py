@@ -131,6 +131,20 @@ def test_the_doorkeeper_lets_nobody_in_but_operators(tmp_path: Path) -> None:
     assert " ssl" not in Door(deployment(tmp_path), "p_contained").configuration(tls=False)
 
 
+def test_an_operator_who_adds_his_address_is_let_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The doorkeeper that stands there was told of others: it does not hold any more, and is made anew."""
+    one = deployment(tmp_path)
+    door = Door(one, "p_contained")
+    monkeypatch.setattr(Door, "_ports", lambda _: [("80", "127.0.0.1:1")])
+    monkeypatch.setattr("rollback.containment.door._asked", lambda *_, **__: "")
+    door.folder.mkdir()
+    (door.folder / "nginx.conf").write_text(door.configuration(tls=False))
+    assert door.reading().holds
+    one.settings.containment.allow.append("203.0.113.7")
+    assert "says otherwise since" in door.reading().seen
+    assert not door.reading().holds
+
+
 @pytest.mark.parametrize(
     ("networks", "ports", "astray"),
     [

@@ -135,9 +135,16 @@ class Door:
         ports = self._ports()
         if not ports:
             return Reading(holds=False, seen="nobody holds the edge's ports")
+        if not self._is_current():
+            return Reading(holds=False, seen="[containment] of rollback.toml says otherwise since")
         https = str(self.deployment.settings.edge.https_port)
         wrong = [told for inside, where in ports if (told := _asked(where, tls=inside == https))]
         return Reading(not wrong, "; ".join(wrong) or f"outside {len(ports)} ports answer 503 and Retry-After")
+
+    def _is_current(self) -> bool:
+        """Whether it lets in whom rollback.toml names now: somebody may have added his own address meanwhile."""
+        path, tls = self.folder / "nginx.conf", (self.folder / "tls.crt").is_file()
+        return path.is_file() and path.read_text(encoding="utf-8") == self.configuration(tls=tls)
 
     def shows_others(self, certificate: Path) -> list[str]:
         """Its TLS ports at which a handshake shows another certificate than this one, in words."""
