@@ -94,6 +94,11 @@ def save_images(names: Sequence[str]) -> Argv:
     return ["docker", "image", "save", *names]
 
 
+def history(image: str) -> Argv:
+    """The layers of an image with their sizes in bytes, one JSON object a line."""
+    return ["docker", "image", "history", "--no-trunc", "--human=false", "--format", "{{json .}}", image]
+
+
 def load_images() -> Argv:
     """Images from a tar on standard input."""
     return ["docker", "image", "load", "--quiet"]
@@ -132,6 +137,11 @@ def signal(names: Sequence[str], name: str) -> Argv:
 def remove(names: Sequence[str]) -> Argv:
     """Remove stopped or running containers, never their named volumes."""
     return ["docker", "rm", "--force", *names]
+
+
+def rename(container: str, name: str) -> Argv:
+    """Give a container another name."""
+    return ["docker", "rename", container, name]
 
 
 def remove_with_volumes(names: Sequence[str]) -> Argv:

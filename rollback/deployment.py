@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollback import commands, settings
 from rollback.composing import Compose
-from rollback.engine import Engine
+from rollback.engine import Engine, inspected
 from rollback.outcome import Failed, Refused
 
 if TYPE_CHECKING:
@@ -153,6 +153,10 @@ class Deployment:
         """What Compose takes for the project's directory."""
         return self.root
 
+    def run_folder(self, run: object) -> Path:
+        """Where a run keeps what it knows and what it has set aside."""
+        return self.state / "runs" / str(run)
+
     @property
     def compose(self) -> Compose:
         """Compose as a plain `docker compose` in the checkout sees it."""
@@ -224,8 +228,7 @@ class Deployment:
         ids = self.engine.ask(commands.containers(f"label={_PROJECT}={self.project}")).split()
         if not ids:
             return []
-        raw = self.engine.run(commands.inspect("container", ids))
-        return [Container.of(one) for one in json.loads(raw.out or "[]")]
+        return [Container.of(one) for one in inspected(self.engine.run(commands.inspect("container", ids)))]
 
     def serving(self, service: str) -> list[Container]:
         """The containers that Compose counts as the service."""
@@ -239,7 +242,7 @@ class Deployment:
         """The IDs of several images, by name or ID, in one question; None where the engine does not have one."""
         if not names:
             return {}
-        found = json.loads(self.engine.run(commands.inspect("image", sorted(names))).out or "[]")
+        found = inspected(self.engine.run(commands.inspect("image", sorted(names))))
         known = {
             alias: str(one["Id"])
             for one in found

@@ -28,13 +28,16 @@ if TYPE_CHECKING:
 
 _Done: TypeAlias = subprocess.CompletedProcess[bytes]
 
-__all__ = ["POLL_SECONDS", "CommandFailed", "Engine", "Result", "wait_until"]
+__all__ = ["AWAY", "POLL_SECONDS", "CommandFailed", "Engine", "Result", "inspected", "wait_until"]
 
 #: Variables that reach the commands. All others stay outside: a SPHEROSEG_VERSION exported in the operator's
 #: shell would win over the env files, and the next `up` from another shell would undo the rollback.
 _PASSED_ON = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TMPDIR", "XDG_RUNTIME_DIR", "SSH_AUTH_SOCK")
 _PASSED_ON_PREFIXES = ("DOCKER_", "BUILDKIT_", "BUILDX_")
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy")
+
+#: What docker says where the engine does not answer at all.
+AWAY = ("cannot connect to the docker daemon", "error during connect")
 
 POLL_SECONDS = 0.05
 _SIDE_BY_SIDE = 4
@@ -52,6 +55,18 @@ class Result:
     code: int
     out: str
     err: str
+
+
+def inspected(result: Result) -> list[dict[str, Any]]:
+    """What `docker ... inspect` has found; what is not there is not in it.
+
+    Raises:
+        CommandFailed: the engine did not answer: then nothing is known, and nothing may be taken for gone.
+    """
+    if result.code != 0 and any(one in result.err.lower() for one in AWAY):
+        raise CommandFailed(f"The engine does not answer: {_tail(result.err)}", "start it, then repeat this")
+    found: list[dict[str, Any]] = json.loads(result.out or "[]")
+    return found
 
 
 def environment(source: Mapping[str, str]) -> dict[str, str]:

@@ -172,7 +172,12 @@ class Operations:
         return Telling(self.deployment, self.journal, self.view, plan.run, {*stages} & {*plan.tells}).whole()
 
     def _runner(self, view: View | None = None) -> Runner:
-        return Runner(self.journal, view or self.view, self.redactor(), typed.now())
+        return Runner(self.journal, view or self.view, self._redact(), typed.now())
+
+    def _redact(self) -> Callable[[str], str]:
+        """Knows what was secret at the beginning, and what is since: a run may bring env files back that were gone."""
+        before = self.redactor()
+        return lambda text: self.redactor()(before(text))
 
     def no_open_run(self) -> None:
         """Say that no run is open: what it has kept is needed to take it back.

@@ -18,12 +18,22 @@ from rollback.outcome import Refused, UsageError
 from rollback.parts import files, images
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from rollback.database.schema.recorded import Recorded
     from rollback.deployment import Deployment
 
-__all__ = ["LAST_GOOD", "SCHEMA", "Release", "SchemaRecord", "Shelf", "check_name", "groups"]
+__all__ = [
+    "LAST_GOOD",
+    "SCHEMA",
+    "Release",
+    "SchemaRecord",
+    "Shelf",
+    "check_name",
+    "env_files",
+    "groups",
+    "nothing_revoked",
+]
 
 LAST_GOOD = "last-good"
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")
@@ -170,20 +180,19 @@ class Shelf:
         release = self.get(version)
         if release.bad is not None:
             raise Refused(f"{release.version} is marked bad: {release.bad}.", "choose another: `rollback release list`")
+        return self.whole(version)
+
+    def whole(self, version: str) -> Release:
+        """A release of which every file is as recorded, and none holds what was revoked; good or bad.
+
+        Raises:
+            Refused: unknown, with damaged copies of its files, or with a revoked secret.
+        """
+        release = self.get(version)
         for group in release.files.values():
             files.verify_store(group, release.store)
-        self._nothing_revoked(release)
+        nothing_revoked(self.deployment, release.version, release.files, release.store)
         return release
-
-    def _nothing_revoked(self, release: Release) -> None:
-        """What was revoked after a breach is never put back."""
-        revoked = Revoked.of(self.deployment)
-        for one in release.files.get("environment", []):
-            for key, at in revoked.keys_in(release.store / one.path).items():
-                raise Refused(
-                    f"{release.version} has a value for {key} in {one.path} that was revoked on {at}.",
-                    "choose another release, or `rollback contain rotate` gives all of them new values",
-                )
 
     def last_good(self, differs: Callable[[Release], bool]) -> Release:
         """The newest good release that is not what runs now.
@@ -284,6 +293,29 @@ class Shelf:
     def discard(self, version: str) -> None:
         """Forget a release that could not be recorded whole."""
         shutil.rmtree(self.folder / version, ignore_errors=True)
+
+
+def nothing_revoked(
+    deployment: Deployment, name: str, recorded: Mapping[str, Sequence[files.FileRecord]], store: Path
+) -> None:
+    """Say that no recorded env file has a value that was revoked after a breach: such a one is never put back.
+
+    Raises:
+        Refused: one has.
+    """
+    revoked, names = Revoked.of(deployment), env_files(deployment)
+    for one in (one for some in recorded.values() for one in some if one.path in names):
+        for key, at in revoked.keys_in(store / one.path).items():
+            raise Refused(
+                f"{name} has a value for {key} in {one.path} that was revoked on {at}.",
+                "choose another release, or `rollback contain rotate` gives all of them new values",
+            )
+
+
+def env_files(deployment: Deployment) -> list[str]:
+    """The env files of the application and of its monitoring stack, in which secrets stand."""
+    table = deployment.settings
+    return list(dict.fromkeys([*table.compose.env_files, *table.monitoring.env_files]))
 
 
 def groups(deployment: Deployment) -> dict[str, list[str]]:

@@ -56,7 +56,6 @@ class Release:
 
 RELEASES = (
     Release("good", GOOD, "healthy", BEFORE),
-    Release("good as long as is shipped", GOOD, "healthy", BEFORE, SHIPPED),
     Release("good with a blip", GOOD, "healthy", BEFORE, blip=20),
     Release("nobody there", GOOD, "inconclusive", BEFORE, users=False),
     Release("dies at start", "v4.1.0-crash", "rollback"),
@@ -73,7 +72,8 @@ def recorded(stack: Stack, release: Release) -> None:
     """Deploy it, watch it, and keep what the watch saw."""
     stack.deploy(release.over)
     _policy(stack, release.policy)
-    stack.rollback("release", "record", release.over, "--yes").check()
+    if not (stack.checkout / ".rollback/releases" / release.over).exists():
+        stack.rollback("release", "record", release.over, "--yes").check()
     users = Users(stack.edge_http, stack.edge_https, stack.authority.file, SEED)
     users.start()
     # the release of before is known by its answers in the edge's log

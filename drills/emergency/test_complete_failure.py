@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import docker
 import pyrage
 import pytest
 
-from fixtures import cutover, world
-from fixtures.bystander import bystander
+from fixtures import runs, world
+from fixtures.bystander import IMAGE, bystander
 from fixtures.case import finding
-from fixtures.checks.evidence import Budget
-from fixtures.checks.residue import Allowed, residue
+from fixtures.checks.residue import residue
 from fixtures.faults import disaster
-from fixtures.faults.candidates import GOOD
-from fixtures.history import PATHS
-from fixtures.operators import Kill, KilledOperator
-from fixtures.scenario import Scenario, carried_out
+from fixtures.operators import REFUSED, USAGE, Kill, KilledOperator, ended
+from fixtures.recovering import FACTS, down_meanwhile, nothing_lost, recovered, told
 from fixtures.sweep import PROJECT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from fixtures.bench import Bench
@@ -35,81 +31,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.engine, pytest.mark.monthly, pytest.mark.emergency]
 
-SECTION = "Emergency Procedures / Complete System Failure"
-#: Seconds to recovery that the runbook promises for a critical issue.
-OBJECTIVE = 1800
-FACTS = {"section": SECTION, "procedure": "recover", "severity": "critical", "objective": OBJECTIVE}
-RESIDUE = (
-    Allowed("id *", "every container was made anew", expected=False),
-    Allowed("rows *", "users went on working, or what they wrote last is gone", expected=False),
-    Allowed("volume *_kept-*", "the damaged data directory is evidence", expected=False),
-    Allowed("image rollback/*", "what was left is kept for the post-mortem", expected=False),
-)
-#: Images of their own for everything, so that they can be gone without harm to anybody else.
-OWN = {
-    "db": ("image: spheroseg-drill/{project}/db:15",),
-    "redis": ("image: spheroseg-drill/{project}/redis:7",),
-    "nginx-prod": ("image: spheroseg-drill/{project}/nginx:1",),
-}
-
-
-def down_meanwhile(operator: Callable[[Drill], Outcome]) -> Callable[[Drill], Outcome]:
-    """Until the command has ended nobody is served, and afterwards users that came after the backup are not known."""
-
-    def at_it(drill: Drill) -> Outcome:
-        for name in (cutover.BEGUN, cutover.OUTAGE):
-            drill.recorder.mark(name)
-        outcome = operator(drill)
-        for name in (cutover.SWITCHED, cutover.OVER):
-            drill.recorder.mark(name)
-        return outcome
-
-    return at_it
-
-
-def recovered(fault: Disaster, **more: object) -> Scenario:
-    """What is gone comes back."""
-    usual = {
-        "releases": (GOOD,),
-        "fault": fault,
-        "command": ("recover",),
-        "operator": down_meanwhile(carried_out),
-        "serves": dict.fromkeys(PATHS, GOOD),
-        "objective": OBJECTIVE,
-        "outage": "nobody is served until it is rebuilt",
-        "sessions_end": "who signed up or in after the backup is not in it",
-        "budget": Budget(during=0, gap=15.0),
-        "residue": RESIDUE,
-        "ruins": True,
-        "forgets": fault.forgotten,
-        "unique_images": True,
-        "overrides": OWN,
-    }
-    return Scenario(**{**usual, **more})  # type: ignore[arg-type]
-
-
-def told(case: Case) -> list[Finding]:
-    """What the command says is missing covers what is: in time, and where it counts, in number."""
-    ends = [one for one in _entries(case) if str(one["data"].get("step", "")).startswith("what is missing")]
-    seen, figures = (str(ends[-1]["data"]["seen"]), ends[-1]["data"].get("figures", {})) if ends else ("", {})
-    lost = [one for one in case.findings if one.check == "ledger"][-1].figures["announced"]
-    findings = [finding("what is missing is told", bool(seen), "the journal says nothing of it")]
-    if "writes_missing" in figures:
-        text = f"{lost} acknowledged writes are gone or back, told are {figures['writes_missing']}: {seen}"
-        findings.append(finding("the count covers it", figures["writes_missing"] >= lost, text))
-    else:
-        findings.append(finding("that no count is known is told", "is not known" in seen, seen))
-    return findings
-
-
-def _entries(case: Case) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in case.journal().splitlines()]
-
-
-def nothing_lost(case: Case) -> list[Finding]:
-    """The database was there and sound: not one write is gone, and none came back."""
-    gone = [one for one in case.findings if one.check == "ledger"][-1].figures["announced"]
-    return [finding("nothing is lost", gone == 0, f"{gone} writes are gone or back")]
+#: Label of a volume that has to come back with it.
+MEASURED = {"com.docker.compose.volume": "prometheus_data"}
 
 
 def set_aside(case: Case) -> list[Finding]:
@@ -189,6 +112,36 @@ def test_the_operator_is_killed(drill: Bench, step: str) -> None:
     )
 
 
+def killed_and_taken_back(drill: Drill) -> Outcome:
+    """Killed in the restore; somebody types `rollback abort`, thinks again, and lets it be rebuilt after all."""
+    Kill("database as").strike(drill)
+    drill.findings.append(ended("it is taken back", drill.stack.rollback("abort", "--yes"), 0, "taken back"))
+    return drill.stack.rollback("recover", "--yes")
+
+
+@pytest.mark.exhaustive  # recovered-killed-* are interrupted at the same place
+@pytest.mark.drill(id="recovered-aborted", **FACTS)
+def test_a_half_restored_database_is_not_taken_for_a_sound_one(drill: Bench) -> None:
+    """Everything is gone; killed in the restore and taken back, the next recovery restores again and tells the loss."""
+    drill(recovered(disaster.everything_gone(), operator=down_meanwhile(killed_and_taken_back), further=told))
+
+
+@pytest.mark.exhaustive  # recovered-killed-* are interrupted at the same place
+@pytest.mark.drill(id="recovered-aborted-everything", **FACTS)
+def test_a_sound_database_that_was_set_aside_comes_back(drill: Bench) -> None:
+    """Containers are gone, the operator says --everything; killed and taken back, the database of before serves on."""
+    drill(
+        recovered(
+            disaster.without_containers(),
+            command=("recover", "--everything"),
+            operator=down_meanwhile(killed_and_taken_back),
+            settles=False,
+            further=nothing_lost,
+            sessions_end="",
+        )
+    )
+
+
 @pytest.mark.exhaustive  # recovered-damaged is killed on the same way
 @pytest.mark.drill(id="recovered-killed-examining", **FACTS)
 def test_the_operator_is_killed_while_the_database_is_examined(drill: Bench) -> None:
@@ -214,13 +167,77 @@ def sealing(drill: Drill) -> None:
     assert text.count(once) == 1
     said = f'recipients = ["{ours.to_public()}"]\nidentity_file = "{path}"\n#'
     toml.write_text(text.replace(once, said), encoding="utf-8")
+    measuring(drill)
+
+
+def measuring(drill: Drill) -> None:
+    """A volume of the monitoring stack, and what was measured in it."""
+    name, toml = disaster.watched(drill.stack), drill.stack.checkout / "rollback.toml"
+    text = toml.read_text(encoding="utf-8")
+    line = next(one for one in text.splitlines() if one.startswith('monitoring = ["monitoring_'))
+    toml.write_text(text.replace(line, f'monitoring = ["{name}"]'), encoding="utf-8")
+    with closing(docker.from_env()) as client:
+        own = {PROJECT: f"{drill.stack.project}-monitoring", runs.LABEL: runs.own()}
+        client.volumes.create(name, labels=own | MEASURED)
+    in_volume(name, "echo 42 > /measured/series; chown 65534:65534 /measured/series; chmod 640 /measured/series")
+
+
+def in_volume(name: str, script: str) -> str:
+    """What a script says that sees a volume."""
+    with closing(docker.from_env()) as client:
+        mounted = {name: {"bind": "/measured", "mode": "rw"}}
+        return client.containers.run(IMAGE, ["sh", "-c", script], volumes=mounted, remove=True).decode()
+
+
+def measured(case: Case) -> list[Finding]:
+    """What was measured is there again, as it was, under the labels by which Compose knows it."""
+    name = disaster.watched(case.stack)
+    with closing(docker.from_env()) as client:
+        labels = client.volumes.get(name).attrs["Labels"]
+    seen = in_volume(name, "cat /measured/series; stat -c '%u %a' /measured/series").split()
+    good = seen == ["42", "65534", "640"] and labels.items() >= MEASURED.items()
+    return [finding("monitoring data", good, f"{seen}, labels {labels}"), *told(case)]
 
 
 @pytest.mark.exhaustive  # recovered-everything has less
 @pytest.mark.drill(id="recovered-volumes", **FACTS)
 def test_volumes_are_gone(drill: Bench) -> None:
-    """Containers and volumes are gone, images are there; the archive is sealed."""
-    drill(recovered(disaster.without_volumes(), arranged=sealing, further=told))
+    """Containers and volumes are gone, those of the monitoring too, images are there; the archive is sealed."""
+    again = ("recover", "--monitoring")
+    drill(recovered(disaster.without_volumes(), command=again, arranged=sealing, further=measured))
+
+
+def nothing_but_an_archive(fault: Disaster, file: Path, drill: Drill) -> None:
+    """The archive's key is asked for, another one is refused, and with the right one rollback.toml is there again."""
+
+    def typed(*words: str) -> Outcome:
+        return drill.stack.rollback("recover", str(file), *words)
+
+    key = fault.told.partition("signed by the key ")[2].partition(": keep")[0]
+    asked, wrong, right = typed("--yes"), typed("--fingerprint", "0000:" * 8, "--yes"), typed("--fingerprint", key)
+    drill.findings += [
+        ended("the key is told and asked for", asked, REFUSED, f"--fingerprint {key}"),
+        ended("another key is refused", wrong, REFUSED, "is signed by the key"),
+        # nobody was there to confirm more than that
+        ended("rollback.toml comes from the archive", right, USAGE, "put back from the archive: rollback.toml"),
+    ]
+
+
+@pytest.mark.exhaustive  # recovered-everything has the checkout and goes the same way
+@pytest.mark.drill(id="recovered-checkout", **FACTS)
+def test_the_checkout_is_gone_as_well(drill: Bench, tmp_path: Path) -> None:
+    """Nothing of the host is left; a copy of the archive and the fingerprint of its key are enough."""
+    file = tmp_path / "copy of the full backup.tar"
+    fault = disaster.without_checkout(file)
+    drill(
+        recovered(
+            fault,
+            command=("recover", str(file)),
+            before_command=partial(nothing_but_an_archive, fault, file),
+            said=("the journal of this deployment does not know it",),
+            further=told,
+        )
+    )
 
 
 @pytest.mark.exhaustive  # recovered-everything has less

@@ -132,3 +132,10 @@ def test_whatever_is_there_the_guarantees_hold(seed: int) -> None:
     assert not past or max(past, key=lambda one: one.at) in left
     again = decide(left, policy, NOW)
     assert [one for one in again if one.verdict is Verdict.OBSOLETE] == []
+
+
+def test_the_newest_proven_one_stays_whatever_else_does() -> None:
+    """Newer ones that nobody has proven, and proven ones that are pinned or from the future, do not push it out."""
+    found = [item(-1), item(0, verified=False), item(1), item(2), item(900, pinned="the audit")]
+    assert verdicts(found, Policy(0, 0, 0, 1)) == ["KEEP", "KEEP", "FLOOR", "OBSOLETE", "PIN"]
+    assert reasons(found, Policy(0, 0, 0, 1))[2] == "the newest proven one"

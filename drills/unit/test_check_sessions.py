@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.checks.sessions import survived
+from fixtures.checks.sessions import restored, survived
 from fixtures.client import Answer
 from fixtures.history import History, Mark, SignIn
 from fixtures.session import Session
@@ -115,3 +115,21 @@ def test_only_the_service_itself_knows_a_user(
     session = Session.granted("u", granted(5))
     session.hear(Answer(7, 7.1, status, release=release))
     assert session.accepted == (7 if known else None)
+
+
+@pytest.mark.parametrize(
+    ("sign_ins", "verdict"),
+    [
+        ((SignIn("probe-a", 1, 35, 40, "held"),), Verdict.PASS),
+        ((SignIn("probe-a", 1, 35, 40, "held"), SignIn("u1", 2, 8, 35, "refused")), Verdict.PASS),
+        ((SignIn("probe-a", 1, 35, 40, "held"), SignIn("probe-b", 2, 8, 35, "refused")), Verdict.FAIL),
+        ((SignIn("probe-a", 1, 8, 35, "refused"),), Verdict.FAIL),
+        ((SignIn("probe-a", 1, 28, 40, "held"),), Verdict.INCONCLUSIVE),
+        ((SignIn("probe-a", 6, 35, 40, "held"), SignIn("probe-b", 7, 8, 35, "refused")), Verdict.INCONCLUSIVE),
+        ((), Verdict.INCONCLUSIVE),
+    ],
+    ids=["kept", "traded", "one-lost", "store-empty", "nobody-asked", "after-the-backup", "nobody"],
+)
+def test_sessions_come_back_with_their_store(sign_ins: tuple[SignIn, ...], verdict: Verdict) -> None:
+    """Who signed in before the backup is known after the recovery; who came later, or traded tokens, says nothing."""
+    assert restored(history(*sign_ins), 5, "probe-").verdict is verdict

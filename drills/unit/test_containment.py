@@ -16,7 +16,10 @@ from rollback.containment.door import Door
 from rollback.containment.evidence import _outermost
 from rollback.containment.isolation import Isolation
 from rollback.containment.keyring import Keyring, Revoked, pairs, rewritten, unnamed
+from rollback.containment.renewal import Renewal
+from rollback.containment.revocation import nothing_older
 from rollback.containment.standing import Home, Standing, refuse_others
+from rollback.containment.ways import questions_leave
 from rollback.database.backup.desk import Desk
 from rollback.outcome import Refused, UsageError
 
@@ -84,14 +87,15 @@ def test_a_secret_that_nobody_has_named_is_found(tmp_path: Path) -> None:
 
 
 def test_what_was_revoked_is_known_again_and_not_readable(tmp_path: Path) -> None:
-    """A revoked value is found under whatever key it stands, plain or in a URL; the file does not tell it."""
-    revoked = Revoked(tmp_path / "revoked.json")
+    """A revoked value is found under whatever secret it stands, plain or in a URL; the file does not tell it."""
+    revoked = Revoked(tmp_path / "revoked.json", {"A": "random", "KEPT_TOKEN": "keep"})
     env = tmp_path / ".env"
-    env.write_text("A=hunter2hunter2\nB=redis://:p%40ss-word@redis/0\nC=fine\n")
+    text = "A=hunter2hunter2\nB_DSN=redis://:p%40ss-word@redis/0\nC_TOKEN=fine\n"
+    env.write_text(f"{text}SOME_USER=hunter2hunter2\nKEPT_TOKEN=hunter2hunter2\n")
     assert revoked.keys_in(env) == {}
     revoked.add(["hunter2hunter2"])
     revoked.add(["p@ss-word", ""])
-    assert sorted(revoked.keys_in(env)) == ["A", "B"]
+    assert sorted(revoked.keys_in(env)) == ["A", "B_DSN"]
     text = (tmp_path / "revoked.json").read_text()
     assert "hunter2" not in text
     assert "p@ss-word" not in text
@@ -143,6 +147,39 @@ def test_who_is_astray(tmp_path: Path, networks: list[str], ports: dict[str, Any
     assert Isolation(deployment(tmp_path))._is_astray(raw) is astray  # noqa: SLF001 -- the rule itself
 
 
+@pytest.mark.parametrize(
+    ("version", "resolver", "leave"),
+    [
+        ("20.10.24+dfsg1", "nameserver 127.0.0.53\n", True),
+        ("20.10.24+dfsg1", "# 127.0.0.53\nnameserver 192.0.2.53\n", False),
+        ("23.0.11", "nameserver 127.0.0.53\n", False),
+        ("24.0.9", "nameserver 127.0.0.53\n", True),
+        ("25.0.4", "options edns0\n nameserver ::1\n", True),
+        ("25.0.5", "nameserver 127.0.0.53\n", False),
+        ("28.2.2", "nameserver 127.0.0.53\n", False),
+        ("unknown", "nameserver 127.0.0.53\n", True),
+    ],
+)
+def test_questions_for_names_leave_by_older_engines(version: str, resolver: str, *, leave: bool) -> None:
+    """Where the host's resolver listens on itself, an older engine asks it for whoever is shut in."""
+    assert questions_leave(version, resolver) is leave
+
+
+def test_a_half_made_replacement_is_never_started(tmp_path: Path) -> None:
+    """Beside its predecessor it goes; without one it gets the name; whoever has his own name is left alone."""
+    asked: list[list[str]] = []
+    old, lone = "0abcbb0d208e" + "0" * 52, "32fe787b6313"
+    there = [
+        SimpleNamespace(id=old, name="p-db-1", one_off=False),
+        SimpleNamespace(id="n1", name=f"{old[:12]}_p-db-1", one_off=False),
+        SimpleNamespace(id="n2", name=f"{lone}_p-redis-1", one_off=False),
+        SimpleNamespace(id="n3", name=f"{old[:12]}_p-db-1-tool", one_off=True),
+    ]
+    one = deployment(tmp_path, containers=lambda: there, engine=SimpleNamespace(ask=asked.append))
+    Renewal(one, {})._tidy()  # noqa: SLF001 -- the rule itself
+    assert asked == [["docker", "rm", "--force", "n1"], ["docker", "rename", "n2", "p-redis-1"]]
+
+
 def test_only_what_changed_is_copied() -> None:
     """A folder that was added comes once, with all that is in it; folders that are only on the way do not."""
     listed = ["C /tmp", "A /tmp/x", "A /tmp/x/y", "C /etc", "C /etc/passwd", "D /bin/ls", "C /bin"]
@@ -191,6 +228,16 @@ def test_the_backup_is_older_than_the_compromise(
             source.backup(one, before, plain=plain)  # type: ignore[arg-type]
     else:
         assert source.backup(one, before, plain=plain).id == wanted  # type: ignore[arg-type]
+
+
+def test_what_is_older_than_a_containment_is_refused(tmp_path: Path) -> None:
+    """A full backup of before would open the hole; one of afterwards does not, and without a containment all do."""
+    one, decreed = deployment(tmp_path), datetime(2025, 1, 2, tzinfo=UTC)
+    nothing_older(one, "The archive x", decreed)
+    (tmp_path / "revocations.json").write_text(json.dumps([{"run": "r", "at": decreed.isoformat()}]))
+    nothing_older(one, "The archive x", decreed + timedelta(seconds=1))
+    with pytest.raises(Refused, match="The archive x is of before the containment of 2025-01-02"):
+        nothing_older(one, "The archive x", decreed - timedelta(seconds=1))
 
 
 GOOD = (Path(__file__).parents[2] / "fixtures/spheroseg/rollback.toml").read_text(encoding="utf-8")

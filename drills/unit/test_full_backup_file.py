@@ -59,6 +59,25 @@ def mark(**said: Any) -> tuple[str, bytes]:
     return MARK, json.dumps({**usual, **said}).encode()
 
 
+def test_what_is_withdrawn_leaves_no_trace(tmp_path: Path) -> None:
+    """A member that is read once more: the file is the same as if it had been read once; only the last one goes."""
+    once, twice = tmp_path / "once.tar", tmp_path / "twice.tar"
+    for path, tries in ((once, 1), (twice, 3)):
+        with path.open("xb") as file:
+            one = Writer(file, ID)
+            one.begin("1")
+            one.add("images.tar", io.BytesIO(b"i" * 700))
+            for number in range(tries, 0, -1):
+                one.add("volumes/a.tar", io.BytesIO(b"v" * number * 1300))
+                if number > 1:
+                    one.withdraw("volumes/a.tar")
+            with pytest.raises(ValueError, match="not the last"):
+                one.withdraw("images.tar")
+            one.finish(b"manifest\n")
+    assert once.read_bytes() == twice.read_bytes()
+    assert Reader(twice).same(one.members)
+
+
 @pytest.mark.parametrize("sealed", [False, True])
 def test_what_was_written_is_read(tmp_path: Path, sealed: bool) -> None:  # noqa: FBT001 -- a parameter
     """Each member comes out as it went in; the manifest is the last; nothing of a sealed one can be read."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,13 +16,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rollback.archive.container import MARK, Writer
+from rollback.archive.keeper import FullKeeper
 from rollback.archive.manifest import Archive, Image
 from rollback.archive.shelf import EVENT, Full, FullShelf
-from rollback.database.backup.signing import Keys, digest
+from rollback.database.backup.signing import Keys, Untrue, digest
+from rollback.database.backup.verify import Climb, Unproven
 from rollback.deployment import Deployment
 from rollback.engine import CommandFailed, Engine
 from rollback.journal import Journal
-from rollback.outcome import Refused
+from rollback.outcome import Failed, Refused
 from rollback.parts.volumes import Mounted, mounted
 from rollback.recovery.missing import acknowledged
 from rollback.recovery.services import order
@@ -276,7 +280,72 @@ def test_a_stream_that_hangs_is_ended(tmp_path: Path) -> None:
         failing()
 
 
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (
+            CommandFailed("`docker image inspect x` ended with exit code 1: Cannot connect to the Docker daemon at y"),
+            Failed,
+        ),
+        (CommandFailed("pg_restore ended with 1: could not extend file: No space left on device"), Failed),
+        (OSError(errno.ENOSPC, "No space left on device"), Failed),
+        (CommandFailed("pg_restore ended with 1: could not read from input file: end of file"), Unproven),
+        (Untrue("images.tar was changed after it was written"), Unproven),
+    ],
+    ids=["engine", "scratch-disk", "own-disk", "cut", "changed"],
+)
+def test_an_engine_that_is_away_says_nothing_about_a_backup(error: Exception, kind: type[Exception]) -> None:
+    """A backup is refused for what it is, never for what the machine lacks just then."""
+    with pytest.raises((Failed, Unproven)) as told, Climb("b").rung("archive"):
+        raise error
+    assert type(told.value) is kind
+
+
 def test_a_journal_entry_holds_json_alone(shelf: FullShelf) -> None:
     """What is noted can be read again."""
     shelf.note("proven", "x", rungs=["a", "b"])
     assert json.loads(shelf.journal.path.read_text(encoding="utf-8").splitlines()[-1])["data"]["rungs"] == ["a", "b"]
+
+
+def kept(shelf: FullShelf, **figures: int) -> FullKeeper:
+    """Whoever prunes the folder, with other figures than the usual ones."""
+    found = shelf.deployment.settings
+    table = found.recovery.model_copy(update={"keep_daily": 0, "keep_weekly": 0, "keep_monthly": 0, **figures})
+    return FullKeeper(replace(shelf.deployment, settings=found.model_copy(update={"recovery": table})))
+
+
+def decided(keeper: FullKeeper) -> dict[str, str]:
+    """By file."""
+    return {one.id: one.verdict.name for one in keeper.decisions()}
+
+
+def test_old_ones_go_and_what_is_needed_or_doubtful_stays(shelf: FullShelf) -> None:
+    """Never the newest, the newest proven, what cannot be believed, and what a recovery has begun from."""
+    for number, name in enumerate(("oldest", "needed", "old", "proven")):
+        put(shelf, f"{name}.tar", number)
+    put(shelf, "newest.tar", 9, proven=False)
+    flipped = put(shelf, "strange.tar", 5, known=False)
+    needed = Full(shelf.folder / "needed.tar", shelf.keys).manifest().id
+    shelf.journal.append("r1", "begin", arguments={"archive": needed})
+    keeper = kept(shelf, keep_verified=1)
+    wanted = {"newest": "KEEP", "strange": "KEEP", "proven": "FLOOR", "old": "OBSOLETE", "needed": "PIN"}
+    assert decided(keeper) == {f"{name}.tar": one for name, one in {**wanted, "oldest": "OBSOLETE"}.items()}
+    assert len(shelf.all()) == 6
+    keeper.prune()
+    assert sorted(one.path.stem for one in shelf.all()) == ["needed", "newest", "proven", "strange"]
+    assert sorted(one.name for one in shelf.folder.glob("old*")) == []
+    assert [one.data["did"] for one in shelf.journal.entries()[-2:]] == ["pruned", "pruned"]
+    assert flipped.path.is_file()
+
+
+def test_the_command_prunes_full_backups_only_when_it_is_told_to(shelf: FullShelf) -> None:
+    """A dry run unless `--yes`, and the folder of backups of the database is another one."""
+    for number in range(40):
+        put(shelf, f"{number}.tar", 24 * number)
+    code, said = command(shelf, "backup", "prune", "--full")
+    assert (code, "would be deleted" in said, len(shelf.all())) == (0, True, 40)
+    code, said = command(shelf, "backup", "prune", "--yes")
+    assert (code, len(shelf.all())) == (0, 40)
+    code, said = command(shelf, "backup", "prune", "--full", "--yes")
+    assert (code, len(shelf.all())) == (0, 3), said  # three days, of which the last stands for a week as well
+    assert shelf.choose(None).full.path.name == "39.tar"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 from datetime import UTC, date, datetime
 from html.parser import HTMLParser
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,6 +18,9 @@ from reports.past import Run as Earlier
 from reports.policy import Exemption, Policy
 from reports.run import Planned, Run
 from reports.summary import render
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
 TODAY = date(2026, 12, 1)
@@ -280,7 +283,7 @@ def test_the_summary_says_the_same() -> None:
 
 def test_every_section_of_a_drill_is_one_of_the_runbook() -> None:
     """A drill of a section that the report does not know would have no owner and no row."""
-    named = {name for path in sorted((ROOT / "drills").rglob("test_*.py")) for name in _sections(path)}
+    named = {section for section, _ in _drilled()}
     known = {one.name for one in runbook.SECTIONS}
     assert named
     assert named - known == set(), "add it to reports/runbook.py"
@@ -288,33 +291,28 @@ def test_every_section_of_a_drill_is_one_of_the_runbook() -> None:
 
 def test_every_procedure_has_a_monthly_drill() -> None:
     """Otherwise the monthly run is red by itself; what may go without one is exempt by name in drills/gate.toml."""
-    monthly = [
-        path for path in (ROOT / "drills").rglob("test_*.py") if "pytest.mark.monthly" in path.read_text("utf-8")
-    ]
-    drilled = {name for path in monthly for name in _sections(path)}
+    drilled = {section for section, marks in _drilled() if "monthly" in marks}
     exempt = set(policy.read(ROOT / "drills" / "gate.toml").procedures)
     assert {one.name for one in runbook.SECTIONS if one.asked} - drilled - exempt == set()
 
 
-def _sections(path: Path) -> set[str]:
-    """The sections that a module of drills names; unit tests make up their own."""
-    if path.parent.name == "unit":
-        return set()
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    named = [
-        node.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Assign) and [ast.unparse(one) for one in node.targets] == ["SECTION"]
-    ]
-    named += [node.value for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg == "section"]
-    named += [
-        value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Dict)
-        for key, value in zip(node.keys, node.values, strict=True)
-        if isinstance(key, ast.Constant) and key.value == "section"
-    ]
-    return {str(one.value) for one in named if isinstance(one, ast.Constant)}
+def _drilled() -> Iterator[tuple[str, set[str]]]:
+    """The section of each drill, with the marks of its test; unit tests make up their own."""
+    for path in sorted((ROOT / "drills").rglob("test_*.py")):
+        if path.parent.name != "unit":
+            module = import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+            for test in vars(module).values():
+                yield from _of_test(getattr(module, "pytestmark", []), getattr(test, "pytestmark", []))
+
+
+def _of_test(around: list[Any], own: list[Any]) -> Iterator[tuple[str, set[str]]]:
+    values = [value for mark in own if mark.name == "parametrize" for value in mark.args[1]]
+    for varied in [own, *(list(getattr(value, "marks", ())) for value in values)]:
+        marks = [getattr(one, "mark", one) for one in (*around, *own, *varied)]
+        for one in varied:
+            facts = getattr(one, "mark", one)
+            if facts.name == "drill":
+                yield str(facts.kwargs["section"]), {mark.name for mark in marks}
 
 
 def test_the_readme_has_the_figures_that_were_measured() -> None:

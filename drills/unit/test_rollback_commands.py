@@ -11,7 +11,7 @@ import pytest
 
 from rollback import commands
 from rollback.composing import Compose
-from rollback.engine import CommandFailed, Engine, environment, wait_until
+from rollback.engine import CommandFailed, Engine, Result, environment, inspected, wait_until
 from rollback.outcome import Exit, Failed
 
 ROOT = Path("/srv/spheroseg")
@@ -73,6 +73,10 @@ TABLE = {
     ),
     "remove volume": (commands.remove_volume("p_data"), words("docker volume rm p_data")),
     "save images": (commands.save_images(["a:1", "b:2"]), words("docker image save a:1 b:2")),
+    "layers": (
+        commands.history("a:1"),
+        [*words("docker image history --no-trunc --human=false --format"), "{{json .}}", "a:1"],
+    ),
     "load images": (commands.load_images(), words("docker image load --quiet")),
     "start": (commands.start(["a", "b"]), words("docker start a b")),
     "containers": (
@@ -176,6 +180,7 @@ TABLE = {
         commands.network_connect("n", "c1", ["a", "b"], "172.20.0.9"),
         words("docker network connect --alias a --alias b --ip 172.20.0.9 n c1"),
     ),
+    "renamed": (commands.rename("c1", "n"), words("docker rename c1 n")),
     "network left": (commands.network_disconnect("n", "c1"), words("docker network disconnect --force n c1")),
     "network removed": (commands.network_remove("n"), words("docker network rm n")),
     "doorkeeper": (
@@ -366,3 +371,12 @@ def test_waiting_ends_with_what_was_seen() -> None:
     assert wait_until(lambda: next(seen), seconds=5, what="it") == "three"
     with pytest.raises(Failed, match=r"^it did not come true within 0 s; last seen: never\.$"):
         wait_until(lambda: (False, "never"), seconds=0, what="it")
+
+
+def test_an_engine_that_is_away_has_not_lost_anything() -> None:
+    """A thing that is not there is not found; where the engine does not answer, nothing is known."""
+    assert inspected(Result(0, '[{"Id": "a"}]', "")) == [{"Id": "a"}]
+    assert inspected(Result(1, "[]\n", "Error response from daemon: get x: no such volume")) == []
+    for said in ("Cannot connect to the Docker daemon at unix:///x.", "error during connect: Get http://x"):
+        with pytest.raises(CommandFailed, match="The engine does not answer"):
+            inspected(Result(1, "[]\n", said))

@@ -167,7 +167,9 @@ def a_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Step:
     monkeypatch.setattr(procedure, "alone", lambda *_: None)
     table = SimpleNamespace(history="schema_migrations")
     tables = SimpleNamespace(database=table, migrations=SimpleNamespace(lock_key=None))
-    one: Any = SimpleNamespace(settings=tables, state=tmp_path, migrations=lambda: ["012"])
+    one: Any = SimpleNamespace(
+        settings=tables, state=tmp_path, run_folder=lambda run: tmp_path / "runs" / run, migrations=lambda: ["012"]
+    )
     facts = {"version": "013", "name": "013_x.sql", "up": "", "down": ""}
     return procedure.plan(one, {"run": "ours", "migrations": [facts], "made": {"013": []}, "dependent": ""}).steps[-1]
 

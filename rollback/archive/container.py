@@ -133,6 +133,14 @@ class Writer:
             content_sha256=content.hash.hexdigest(),
         )
 
+    def withdraw(self, name: str) -> None:
+        """Take the member that was added last out again: what it came from changed meanwhile."""
+        if name != list(self.members)[-1]:
+            raise ValueError(f"{name} is not the last member")
+        blocks = -(-self.members.pop(name).size // tarfile.BLOCKSIZE) + 1
+        self.file.seek(-blocks * tarfile.BLOCKSIZE, os.SEEK_CUR)
+        self.file.truncate()
+
     def _close(self, name: str, start: int, size: int) -> None:
         self.file.write(b"\0" * (-size % tarfile.BLOCKSIZE))
         end = self.file.tell()
@@ -227,6 +235,18 @@ class Reader:
         with self.path.open("rb") as file:
             file.seek(one.offset_data)
             return file.read(one.size)
+
+    def small(self, name: str) -> bytes:
+        """The bytes of a member as it lies there, before anything of the file is believed.
+
+        Raises:
+            Untrue: see `index`; or it is not there, or large.
+        """
+        one = self.index().get(name)
+        if one is None or one.size > _LONGEST_MARK:
+            raise Untrue(f"{name} is {'missing' if one is None else 'too large'}")
+        with self._slice(one) as source:
+            return source.read()
 
     def same(self, members: dict[str, File], told: Callable[[int], None] = lambda _count: None) -> str:
         """Whether it holds exactly these members, to the byte.

@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rollback.archive import room
 from rollback.archive.shelf import FullShelf
 from rollback.archive.take import Order, assemble
 from rollback.archive.verify import verify
 from rollback.database.backup.desk import Desk
 from rollback.database.backup.shelf import patiently
+from rollback.database.backup.signing import Untrue
 from rollback.database.backup.verify import Climb
 from rollback.parts.colours import blue_serves
+from rollback.parts.volumes import mounted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from rollback.archive.manifest import Archive
     from rollback.archive.shelf import Full
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
     from rollback.deployment import Deployment
 
 __all__ = ["FullDesk"]
+
+_PRUNE = "make room (`rollback backup prune`), or name a folder on another disk in [backup] of rollback.toml"
+_PRUNE_FULL = "make room (`rollback backup prune --full`), or name a folder on another disk in [recovery]"
 
 
 @dataclass(frozen=True)
@@ -53,13 +59,16 @@ class FullDesk:
         """Take one and prove it; says whether it is proven: what is sealed to somebody else is not, here.
 
         Raises:
-            Refused: another colour serves, images are not those that the Compose files name, a key is missing.
-            Failed: something could not be read or written, or the deployment was changed meanwhile.
+            Refused: another colour serves, images are not those that the Compose files name, a key is missing, or there
+                is no room for it.
+            Failed: something could not be read or written, or the deployment was changed meanwhile; half a file is
+                never left.
             Unproven: it did not hold on a rung; then it is there, and no recovery takes it by itself.
         """
         blue_serves(self.deployment)
         proving, desk, shelf = self.provable or not encrypt, Desk.of(self.deployment), self.shelf
         with shelf.held("backup full"):
+            room.enough(self._places())
             backup = desk.take(encrypt=encrypt, with_uploads=True, progress=self.dumped)
             with backup.in_use():
                 if proving:
@@ -68,6 +77,31 @@ class FullDesk:
                 if proving:
                     self._prove(full, Climb(full.manifest().id, self.told), backup.id)
         return full, proving
+
+    def _places(self) -> Iterator[room.Place]:
+        """What will be written, and where; volumes of the monitoring stack are not measured beforehand."""
+        deployment, uploads = self.deployment, self.deployment.settings.backup.uploads
+        model = deployment.config(deployment.compose)
+        ids = deployment.image_ids({deployment.image_name(model, one) for one in model["services"]}).values()
+        mine = [one for one in mounted(model) if one.service != deployment.settings.database.service]
+        dump = self._dump()
+        volumes = sum(room.volume(deployment, one.service, one.target) for one in mine)
+        files = room.volume(deployment, uploads.service, uploads.path)
+        backup = {"database": dump, "uploads": files}
+        yield room.Place("The backup of the database", Desk.of(deployment).shelf.folder, backup, _PRUNE)
+        images = room.images(deployment.engine, [one for one in ids if one is not None])
+        whole = {"images": images, "database": dump, "volumes": volumes}
+        yield room.Place("The full backup", self.shelf.folder, whole, _PRUNE_FULL)
+
+    def _dump(self) -> int:
+        """Bytes of a dump, as the newest believed one had; else the most that it can be."""
+        for one in reversed(Desk.of(self.deployment).shelf.all()):
+            try:
+                files = one.manifest().files
+            except Untrue:
+                continue
+            return sum(file.size for name, file in files.items() if name.startswith("dump/"))
+        return room.database(self.deployment)
 
     def _announce(self, found: Archive, manifest: str) -> None:
         desk = Desk.of(self.deployment)

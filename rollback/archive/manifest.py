@@ -13,9 +13,23 @@ from rollback.archive.container import FORMAT
 from rollback.database.backup.manifest import ID, File
 from rollback.database.backup.signing import Untrue
 
-__all__ = ["BACKUP", "FILES", "IMAGES", "RECORDS", "Archive", "Image", "Records", "Volume", "parse", "parse_records"]
+__all__ = [
+    "BACKUP",
+    "FILES",
+    "IMAGES",
+    "KEY",
+    "RECORDS",
+    "Archive",
+    "Image",
+    "Records",
+    "Volume",
+    "parse",
+    "parse_records",
+]
 
 BACKUP, FILES, IMAGES, RECORDS = "backup/", "files/", "images.tar", "files/records.json"
+#: The public key that signed it, for a checkout that is gone; whoever reads it has to know its fingerprint.
+KEY = "signing.pub"
 _HASH = r"^[0-9a-f]{64}$"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
@@ -86,7 +100,7 @@ class Archive(_Model):
 
     def is_sealed(self, member: str) -> bool:
         """Whether a member has to be opened; the backup's files are opened by whoever reads the backup."""
-        return self.sealed and not member.startswith(BACKUP)
+        return self.sealed and member != KEY and not member.startswith(BACKUP)
 
 
 class Record(_Model):

@@ -11,7 +11,7 @@ from rollback import lock, private
 from rollback.archive import manifest
 from rollback.archive.container import Reader
 from rollback.database.backup import seal
-from rollback.database.backup.shelf import write
+from rollback.database.backup.shelf import sync_folder, write
 from rollback.database.backup.signing import Keys, Untrue, digest
 from rollback.outcome import Refused, UsageError
 
@@ -65,6 +65,12 @@ class Full:
     def prove(self, **said: Any) -> None:
         """Write down, signed and bound to the manifest, that it was verified to the end."""
         write(self._beside, self.keys.sign("full verification", {**said, "manifest": digest(self.raw())}))
+
+    def remove(self) -> None:
+        """Delete it; the file first, because a proof without one proves nothing."""
+        self.path.unlink()
+        self._beside.unlink(missing_ok=True)
+        sync_folder(self.path.parent)
 
     def proof(self) -> dict[str, Any] | None:
         """What its verification said; None without one that is signed and speaks of this very manifest."""

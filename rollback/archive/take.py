@@ -14,8 +14,10 @@ from typing import IO, TYPE_CHECKING, Any
 
 from rollback import __version__, commands
 from rollback.archive.container import Writer
-from rollback.archive.manifest import BACKUP, FILES, IMAGES, RECORDS, Archive, Image, Volume
+from rollback.archive.manifest import BACKUP, FILES, IMAGES, KEY, RECORDS, Archive, Image, Volume
 from rollback.archive.shelf import PART, Full
+from rollback.containment import revocation
+from rollback.containment.keyring import REVOKED
 from rollback.database.backup import seal
 from rollback.database.backup.manifest import NAME, new_id
 from rollback.database.backup.shelf import sync_folder
@@ -38,6 +40,8 @@ __all__ = ["Order", "Seen", "assemble", "look"]
 
 #: Groups of files beside those of a release.
 SETTINGS, RELEASES = "deployment", "releases"
+#: So often a volume is read until no file in it comes or goes meanwhile.
+_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -82,9 +86,18 @@ def look(deployment: Deployment, store: Path) -> Seen:
     running = {one.service: one.id for one in images}
     fitting = [one for one in releases if all(running.get(i.service) == i.id for i in one.images.values())]
     state = deployment.settings.deployment.state
-    named = groups(deployment) | {SETTINGS: [FILE], RELEASES: [f"{state}/releases"]}
+    # what was revoked after a breach is known after a complete failure too
+    known = [f"{state}/{one}" for one in ("releases", revocation.FILE, REVOKED)]
+    named = groups(deployment) | {SETTINGS: _named(deployment), RELEASES: known}
     captured = {name: files.capture(deployment.root, paths, store) for name, paths in named.items()}
     return Seen(tuple(images), tuple(fitting), captured)
+
+
+def _named(deployment: Deployment) -> list[str]:
+    """What else rollback.toml names: without it a checkout that is made anew could not be worked with."""
+    table = deployment.settings
+    more = [table.certificates.authorities_file, table.migrations.folder, table.migrations.rollbacks]
+    return [FILE, *filter(None, more), *(name for one in table.switch.colours.values() for name in one.files)]
 
 
 def _images(deployment: Deployment, releases: list[Release]) -> list[Image]:
@@ -124,6 +137,8 @@ def assemble(shelf: FullShelf, order: Order, announce: Callable[[Archive, str], 
             settings = shelf.deployment.settings.backup
             to = seal.recipients(settings.recipients) if order.encrypt else []
             writer = Writer(file, archive, to, order.told)
+            writer.begin(__version__)
+            writer.add(KEY, io.BytesIO(shelf.keys.made().public_path.read_bytes()), sealed=False)
             volumes = _written(shelf.deployment, writer, order, before, Path(room) / "before")
             if look(shelf.deployment, Path(room) / "after").comparable != before.comparable:
                 raise Failed("The deployment was changed while its full backup was taken.", "take it again")
@@ -138,18 +153,27 @@ def assemble(shelf: FullShelf, order: Order, announce: Callable[[Archive, str], 
 
 @contextmanager
 def _unless_broken(part: Path) -> Iterator[IO[bytes]]:
-    """A private file that is gone if the block fails: gigabytes of half an archive would fill the disk."""
+    """A private file that is gone if the block fails: gigabytes of half an archive would fill the disk.
+
+    Raises:
+        Failed: the disk did not take it.
+    """
     try:
         with part.open("xb") as file:
             part.chmod(0o600)
             yield file
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise Failed(
+            f"The full backup could not be written: {error.filename or part.parent}: {error.strerror or error}.",
+            "make room there, or name another folder in [recovery] of rollback.toml; nothing half-made was left",
+        ) from error
     except BaseException:
         part.unlink(missing_ok=True)
         raise
 
 
 def _written(deployment: Deployment, writer: Writer, order: Order, seen: Seen, store: Path) -> list[Volume]:
-    writer.begin(__version__)
     _checkout(writer, seen, store)
     _backup(writer, order.backup)
     wanted = _wanted(deployment, monitoring=order.monitoring)
@@ -198,14 +222,29 @@ def _entry(key: str, name: str, service: str, target: str, *, monitoring: bool =
 
 
 def _volume(deployment: Deployment, writer: Writer, one: Volume, seen: Seen) -> Volume:
-    """Streamed while its service writes: what it is then, it would be as well after a power cut."""
+    """Streamed while its service writes: what it is then, it would be as well after a power cut.
+
+    That holds for files that grow. Where they come and go meanwhile, as when Redis writes its log anew, it is read once
+    more: a list of files that are no longer there would keep the service from its start.
+
+    Raises:
+        Failed: they came and went each time.
+    """
     image = next(each.id for each in seen.images if each.service == deployment.settings.database.service)
     volumes = Volumes(deployment, image)
     if not volumes.there(one.name):
         raise Refused(f"There is no volume {one.name}.", "see [recovery] monitoring in rollback.toml")
-    with volumes.out(one.name) as stream:
-        writer.add(one.member, stream)
-    return one.model_copy(update={"labels": volumes.labels(one.name)})
+    for _ in range(_TRIES):
+        before = None if one.monitoring else volumes.listed(one.name).keys()
+        with volumes.out(one.name) as stream:
+            writer.add(one.member, stream)
+        if before is None or volumes.listed(one.name).keys() == before:
+            return one.model_copy(update={"labels": volumes.labels(one.name)})
+        writer.withdraw(one.member)
+    raise Failed(
+        f"Files in the volume {one.name} came and went each of the {_TRIES} times that it was read.",
+        f"take it again when `{one.service}` has less to do",
+    )
 
 
 def _manifest(  # noqa: PLR0913, PLR0917 -- all that it says

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rollback.archive.keeper import FullKeeper
 from rollback.archive.shelf import FullShelf
 from rollback.commandline.options import HERE, AsJson, Directory
 from rollback.commandline.recovery import full
@@ -179,12 +180,14 @@ def show(backup: Name, *, as_json: AsJson = False, directory: Directory = HERE) 
 def prune(
     *,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete; without it nothing is touched.")] = False,
+    whole: Annotated[bool, typer.Option("--full", help="Full backups, as [recovery] keeps them.")] = False,
     as_json: AsJson = False,
     directory: Directory = HERE,
 ) -> None:
     """Say what becomes of every backup and why; with --yes delete what is obsolete."""
     desk, speaker = _desk(directory, as_json=as_json)
-    found = desk.prune() if yes else desk.decisions()
+    keeper = FullKeeper(desk.deployment) if whole else desk
+    found = keeper.prune() if yes else keeper.decisions()
     for one in found:
         speaker.say(f"{one.id}  {one.verdict.name:8}  {one.reason}")
     gone = sum(one.verdict is Verdict.OBSOLETE for one in found)

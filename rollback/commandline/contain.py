@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 -- typer reads it
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +13,7 @@ from rollback.containment import source
 from rollback.deployment import Deployment
 from rollback.operations import Operations
 from rollback.outcome import UsageError
+from rollback.parts.certificates import Pair
 from rollback.procedures import containment_survey as containment
 
 __all__ = ["containments"]
@@ -31,6 +32,10 @@ Compromised = Annotated[
 ]
 Recorded = Annotated[str | None, typer.Option("--release", help="Whose files are right; else the newest before it.")]
 Patched = Annotated[str | None, typer.Option("--patched", help="The release that closes the hole: its images' tag.")]
+NewCertificate = Annotated[
+    Path | None, typer.Option("--certificate", help="The edge's new certificate with its chain, issued for a new key.")
+]
+NewKey = Annotated[Path | None, typer.Option("--key", help="The private key of --certificate; for its owner alone.")]
 Plain = Annotated[bool, typer.Option("--plain", help="Although the backup is not sealed.")]
 
 
@@ -38,6 +43,7 @@ def _contained(  # noqa: PLR0913 -- the words of the command
     parts: tuple[str, ...],
     directory: Path,
     origin: containment.Origin | None = None,
+    pair: Pair | None = None,
     *,
     plan: bool,
     yes: bool,
@@ -46,7 +52,7 @@ def _contained(  # noqa: PLR0913 -- the words of the command
     deployment, speaker = Deployment.load(directory), Speaker(as_json, yes)
 
     def surveyed(run: str) -> dict[str, Any]:
-        return containment.survey(deployment, parts, run, origin)
+        return containment.survey(deployment, parts, run, origin, pair)
 
     carry_out(Operations(deployment, speaker), speaker, containment.NAME, surveyed, plan_only=plan)
 
@@ -58,6 +64,8 @@ def everything(  # noqa: PLR0913 -- the words of the command
     release: Recorded = None,
     patched: Patched = None,
     plain: Plain = False,
+    certificate: NewCertificate = None,
+    key: NewKey = None,
     plan: PlanOnly = False,
     yes: Yes = False,
     as_json: AsJson = False,
@@ -69,7 +77,7 @@ def everything(  # noqa: PLR0913 -- the words of the command
     """
     origin = _origin(compromised_at, release, patched, plain=plain)
     parts = tuple(one for one in containment.PARTS if one != "restore" or origin is not None)
-    _contained(parts, directory, origin, plan=plan, yes=yes, as_json=as_json)
+    _contained(parts, directory, origin, _pair(certificate, key), plan=plan, yes=yes, as_json=as_json)
 
 
 @containments.command()
@@ -121,12 +129,30 @@ def preserve(*, plan: PlanOnly = False, yes: Yes = False, as_json: AsJson = Fals
 
 
 @containments.command()
-def rotate(*, plan: PlanOnly = False, yes: Yes = False, as_json: AsJson = False, directory: Directory = HERE) -> None:
+def rotate(  # noqa: PLR0913 -- the words of the command
+    *,
+    certificate: NewCertificate = None,
+    key: NewKey = None,
+    plan: PlanOnly = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    directory: Directory = HERE,
+) -> None:
     """Every secret of [containment.secrets] gets another value, in the checkout and in all that is recorded.
 
-    The services are made anew with them. Values are never printed; what was revoked is known by its hash for good.
+    The services are made anew with them. Values are never printed; what was revoked is known by its hash for good. The
+    key of the edge's certificate changes with --certificate and --key: a pair from your authority, which passes the
+    gates of `rollback certificates` first. Nothing makes one here: clients would not trust it.
     """
-    _contained(("rotate",), directory, plan=plan, yes=yes, as_json=as_json)
+    _contained(("rotate",), directory, None, _pair(certificate, key), plan=plan, yes=yes, as_json=as_json)
+
+
+def _pair(certificate: Path | None, key: Path | None) -> Pair | None:
+    if certificate is None or key is None:
+        if certificate or key:
+            raise UsageError("A certificate and its key come together.", "say --certificate FILE and --key FILE")
+        return None
+    return Pair(certificate.absolute(), key.absolute())
 
 
 @containments.command()

@@ -137,7 +137,7 @@ def preflight(  # noqa: PLR0913 -- the words of the command
 def _carry_out(operations: Operations, speaker: Speaker, facts: Callable[[str], dict[str, Any]]) -> None:
     started = time.monotonic()
     done = operations.carry_out(facts, "preflight", lambda _: False)
-    folder = operations.deployment.state / "runs" / done.run
+    folder = operations.deployment.run_folder(done.run)
     missed = [one["step"] for one in speaker.steps if one["event"] == "missed"]
     speaker.say(done.notes[0])
     speaker.say(f"recorded in {folder} (run {done.run})")

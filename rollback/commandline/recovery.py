@@ -17,6 +17,7 @@ from rollback.operations import Operations
 from rollback.outcome import Exit
 from rollback.procedures import recovery
 from rollback.procedures.recovery_survey import survey
+from rollback.recovery.orphaned import put_back
 
 if TYPE_CHECKING:
     from rollback.database.backup.verify import Rung
@@ -76,7 +77,16 @@ def full(
         f"{found.id} taken in {found.seconds:.1f} s: {found.size / 1e6:.1f} MB in {one.path}, release"
         f" {', '.join(found.releases) or 'not recorded'}{', sealed' if found.sealed else ''}, {word}"
     )
-    speaker.document(end, archive=found.id, file=str(one.path), size=found.size, proven=proven, backup=found.backup)
+    speaker.say(f"signed by the key {one.keys.fingerprint()}: keep that elsewhere, for the day when this host is gone")
+    speaker.document(
+        end,
+        archive=found.id,
+        key=one.keys.fingerprint(),
+        file=str(one.path),
+        size=found.size,
+        proven=proven,
+        backup=found.backup,
+    )
     if not proven:
         raise typer.Exit(end)
 
@@ -95,15 +105,23 @@ def recover(  # noqa: PLR0913 -- the words of the command
     plan: Annotated[
         bool, typer.Option("--plan", "--dry-run", help="Print what would change and why; touch nothing.")
     ] = False,
+    fingerprint: Annotated[
+        str | None,
+        typer.Option(help="Of the key that signed the archive, where the checkout with rollback.toml is gone."),
+    ] = None,
     yes: Yes = False,
     as_json: AsJson = False,
     directory: Directory = HERE,
 ) -> None:
     """Rebuild the deployment from a full backup after a complete failure; what is left is kept, never pruned.
 
-    A database that is sound serves on. Killed at any point, `rollback resume` goes on.
+    A database that is sound serves on. Killed at any point, `rollback resume` goes on. Where rollback.toml or the
+    public key is gone, both come from the archive, if --fingerprint names its key.
     """
-    deployment, speaker = Deployment.load(directory), Speaker(as_json, yes)
+    speaker = Speaker(as_json, yes)
+    if back := put_back(directory.resolve(), archive, fingerprint, touch=not plan):
+        speaker.say(f"put back from the archive: {', '.join(back)}")
+    deployment = Deployment.load(directory)
     operations = Operations(deployment, speaker)
 
     def surveyed(run: str) -> dict[str, Any]:

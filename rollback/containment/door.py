@@ -13,6 +13,9 @@ import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
 from rollback import commands
 from rollback.engine import wait_until
 from rollback.mount import bind
@@ -70,6 +73,7 @@ class Door:
         Raises:
             Failed: it does not come up, with the end of its log.
         """
+        image = self.image()
         self.remove()
         tls = self._certificates()
         files.write(self.folder / "maintenance.html", _PAGE, mode=0o644)
@@ -78,7 +82,7 @@ class Door:
         labels |= {_PROJECT: self.deployment.project, _ONE_OFF: "True"}
         engine.ask(commands.network_create(self.outside, {_PROJECT: self.deployment.project}, closed=False))
         argv = commands.doorkeeper(
-            self._image(), name=self.name, labels=labels, network=self.outside, ports=ports,
+            image, name=self.name, labels=labels, network=self.outside, ports=ports,
             mount=bind(self.folder, "/door"), user=f"{os.getuid()}:{os.getgid()}",
         )  # fmt: skip
         engine.ask(argv)
@@ -86,11 +90,19 @@ class Door:
         engine.ask(commands.start([self.name]))
         wait_until(lambda: _pair(self.reading()), seconds=START_SECONDS, what="the maintenance page")
 
-    def _image(self) -> str:
+    def image(self) -> str:
+        """The edge's, in which nginx is; while the edge is being made anew, that of the doorkeeper itself.
+
+        Raises:
+            Failed: there is neither.
+        """
         there = self.deployment.serving(self.deployment.settings.edge.service)
-        if not there:
+        if there:
+            return there[0].image
+        raw = json.loads(self.deployment.engine.run(commands.inspect("container", [self.name])).out or "[]")
+        if not raw:
             raise Failed("The edge has no container whose image could be used.", "start it")
-        return there[0].image
+        return str(raw[0]["Image"])
 
     def _certificates(self) -> bool:
         """Those of the edge, so that a browser takes the page; False where it shows none or cannot be asked."""
@@ -127,6 +139,13 @@ class Door:
         wrong = [told for inside, where in ports if (told := _asked(where, tls=inside == https))]
         return Reading(not wrong, "; ".join(wrong) or f"outside {len(ports)} ports answer 503 and Retry-After")
 
+    def shows_others(self, certificate: Path) -> list[str]:
+        """Its TLS ports at which a handshake shows another certificate than this one, in words."""
+        leaf = x509.load_pem_x509_certificate(certificate.read_bytes()).public_bytes(serialization.Encoding.DER)
+        https = str(self.deployment.settings.edge.https_port)
+        where = [one for inside, one in self._ports() if inside == https]
+        return [f"{one} shows another certificate" for one in where if _shown(one) != leaf]
+
     def _ports(self) -> list[tuple[str, str]]:
         """Port inside, and address on this host, of each that is bound."""
         result = self.deployment.engine.run(commands.inspect("container", [self.name]))
@@ -152,6 +171,16 @@ class Door:
 
 def _local(address: str) -> str:
     return {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}.get(address, address)  # noqa: S104 -- compared, not bound
+
+
+def _shown(where: str) -> bytes:
+    """The certificate that is shown there, DER; empty where there is none."""
+    host, _, port = where.rpartition(":")
+    try:
+        pem = ssl.get_server_certificate((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS)
+    except OSError:  # nobody shows one there, which is not the wanted one either
+        return b""
+    return ssl.PEM_cert_to_DER_cert(pem)
 
 
 def _asked(where: str, *, tls: bool) -> str:

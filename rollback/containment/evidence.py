@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rollback import commands
-from rollback.database import safety, server
+from rollback.database import cluster, safety, server
 from rollback.database.backup import seal
 from rollback.database.backup.signing import Keys, Untrue
 from rollback.outcome import Failed, Refused
@@ -170,6 +170,8 @@ class Evidence:
                 for name, question in (("connections", _CONNECTIONS), ("roles", _ROLES)):
                     row = session.execute(question.encode()).fetchone()
                     files.write(room / f"database-{name}.json", json.dumps(row[0] if row else None), mode=0o600)
+                around = json.dumps(cluster.raw(session), indent=1, default=str)
+                files.write(room / "database-server.json", around, mode=0o600)
         except Failed as stop:
             files.write(room / "database-not-read", f"{stop.found}\n", mode=0o600)
 

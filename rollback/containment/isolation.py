@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rollback import commands, private
@@ -31,6 +32,7 @@ __all__ = ["GRACE_SECONDS", "Isolation"]
 _AT_ONCE = 8
 _SHORT = 12
 _PROJECT, _SERVICE = "com.docker.compose.project", "com.docker.compose.service"
+_RESOLVER = Path("/etc/resolv.conf")
 _FOREIGN = ("host", "container:")
 SETTLE_SECONDS = 15
 #: What a service has to end in: users are away, and one whose connections were cut may not notice a signal.
@@ -77,6 +79,16 @@ class Isolation:
         if Standing.read(self.deployment) is None and self.deployment.edge_running() is None:
             raise Refused("The edge does not run: nobody knows which ports are to be held.", "start it")
 
+    def gaps(self) -> list[str]:
+        """Ways out that this engine leaves in spite of it, in words."""
+        resolver = _RESOLVER.read_text(encoding="utf-8") if _RESOLVER.is_file() else ""
+        version = str(json.loads(self.deployment.engine.ask(commands.engine_info()))["ServerVersion"])
+        told = (
+            f"Docker {version} asks this host's resolver for names also on behalf of a closed network: what is inside"
+            " can send data out in such questions (CVE-2024-29018) until the engine is 25.0.5 or newer"
+        )
+        return [told] if ways.questions_leave(version, resolver) else []
+
     # shut
 
     def shut(self) -> None:
@@ -88,8 +100,8 @@ class Isolation:
         self._note()
         self._network()
         self._each([partial(self._take_in, one) for one in self.inside()])
-        standing = self._standing()
-        self.door.open(standing.ports)
+        if not self.door.reading().holds:
+            self.door.open(self._standing().ports)
         # for operators; an edge that does not take its own configuration is no reason to open anything
         self._look_again()
 
@@ -140,6 +152,19 @@ class Isolation:
         self._note()
         self._each([partial(self._take_in, one) for one in self.inside()])
 
+    def show_again(self) -> None:
+        """Have the doorkeeper show the certificate that the edge has now; where it is open there is none."""
+        standing = Standing.read(self.deployment)
+        if standing is not None:
+            self.door.open(standing.ports)
+
+    def shows(self, certificate: Path) -> Reading:
+        """Whether outside this certificate is shown and no other; while it is shut, by the doorkeeper."""
+        if Standing.read(self.deployment) is None:
+            return Reading(holds=True, seen="every listener of the edge shows it")
+        wrong = self.door.shows_others(certificate)
+        return Reading(not wrong, "; ".join(wrong) or "every listener of the edge and the maintenance page show it")
+
     def _each(self, acts: Iterable[Callable[[], None]]) -> None:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             for one in [pool.submit(act) for act in acts]:
@@ -157,7 +182,8 @@ class Isolation:
         shown = self.door.reading()
         if not shown.holds:
             return shown
-        out = ways.out(self.deployment, [one["Id"] for one in self.inside() if one["State"]["Running"]])
+        running = [one["Id"] for one in self.inside() if one["State"]["Running"]]
+        out = ways.out(self.deployment, running, self.door.image())
         return out if not out.holds else Reading(holds=True, seen=f"{out.seen}; {shown.seen}")
 
     def _is_astray(self, raw: dict[str, Any]) -> bool:

@@ -10,7 +10,7 @@ import hmac
 import json
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
@@ -25,12 +25,14 @@ if TYPE_CHECKING:
 
     from rollback.deployment import Deployment
 
-__all__ = ["Keyring", "Revoked", "pairs", "rewritten", "unnamed"]
+__all__ = ["REVOKED", "Keyring", "Revoked", "pairs", "rewritten", "unnamed"]
 
 #: Bytes of randomness of each new value.
 STRENGTH = 32
 KEEP, RANDOM = "keep", "random"
-_NEW, _REVOKED = "secrets.json", "revoked.json"
+_NEW = "secrets.json"
+#: The hashes of what was revoked, in the state of the deployment.
+REVOKED = "revoked.json"
 _LINE = re.compile(r"^(?P<head>\s*(?:export\s+)?(?P<key>[A-Za-z_][A-Za-z0-9_.]*)\s*=\s*)(?P<value>.*?)(?P<end>\r?)$")
 _PASSWORD = re.compile(r"(?P<head>[a-z][a-z0-9+.-]*://[^:/@\s]*:)(?P<password>[^@\s]*)(?P<tail>@.*)", re.IGNORECASE)
 
@@ -117,14 +119,20 @@ def unnamed(paths: Iterable[Path], table: Mapping[str, str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Revoked:
-    """The values that were revoked, as keyed hashes: enough to know one again, and not to read it."""
+    """The values that were revoked, as keyed hashes: enough to know one again, and not to read it.
+
+    Attributes:
+        path: where they are kept.
+        table: what becomes of which key after a breach.
+    """
 
     path: Path
+    table: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, deployment: Deployment) -> Revoked:
         """Those of a deployment."""
-        return cls(deployment.state / _REVOKED)
+        return cls(deployment.state / REVOKED, deployment.settings.containment.secrets)
 
     def _read(self) -> dict[str, str]:
         if not self.path.is_file():
@@ -148,6 +156,13 @@ class Revoked:
         return found.get(self._digest(found["key"], value))
 
     def keys_in(self, path: Path) -> dict[str, str]:
-        """The keys of an env file that have a revoked value, and since when it is one."""
+        """The secrets of an env file that have a revoked value, and since when it is one.
+
+        A password that was `postgres` does not make the name of a user one.
+        """
         text = path.read_text(encoding="utf-8", errors="replace") if self.path.is_file() and path.is_file() else ""
-        return {key: at for key, value in pairs(text) if (at := self.since(value))}
+        found = {key: value for key, value in pairs(text) if self._is_secret(key)}
+        return {key: at for key, value in found.items() if (at := self.since(value))}
+
+    def _is_secret(self, key: str) -> bool:
+        return self.table[key] != KEEP if key in self.table else names_a_secret(key)

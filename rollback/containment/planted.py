@@ -10,11 +10,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from psycopg import sql
-
+from rollback.containment.surroundings import Surroundings, shut
 from rollback.database import fingerprint, server
 from rollback.database.attic import schemas
-from rollback.database.backup import state
 from rollback.database.beside import kept_name
 from rollback.parts import files
 from rollback.parts.pin import Pin
@@ -24,14 +22,15 @@ from rollback.release import Shelf, groups
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rollback.database.server import Connection, Server
+    from rollback.containment.source import Patch
+    from rollback.containment.surroundings import Recorded
+    from rollback.database.server import Server
     from rollback.deployment import Deployment
     from rollback.release import Release
 
 __all__ = ["Planted"]
 
 _LIST, _RENEWED = "planted.json", "certificates"
-_ATTRIBUTES = ("superuser", "createrole", "createdb", "login", "replication", "bypassrls")
 
 
 @dataclass(frozen=True)
@@ -42,50 +41,61 @@ class Planted:
         folder: of the run; planted files are moved there.
         run: its id.
         version: the release whose files are the right ones.
-        roles: of the server, as the manifest of the backup has them.
+        recorded: of the server, as the manifest of the backup has it.
+        patch: what was named instead of the release since, if it was.
     """
 
     deployment: Deployment
     folder: Path
     run: str
     version: str
-    roles: dict[str, str]
+    recorded: Recorded
+    patch: Patch | None = None
 
     @property
     def release(self) -> Release:
-        """The recorded release."""
-        return Shelf(self.deployment).good(self.version)
+        """The recorded release; where another one closes its hole, it is marked bad by now."""
+        return Shelf(self.deployment).whole(self.version)
+
+    @property
+    def _around(self) -> Surroundings:
+        return Surroundings(self.deployment.settings.database.name, self.recorded)
 
     # carried out
 
     def remove(self) -> None:
-        """List everything, then put roles and files right.
+        """List everything, then put the server and the files right.
 
         Raises:
-            Failed: PostgreSQL refuses.
+            Failed: the database cannot be reached.
+            psycopg.Error: PostgreSQL refuses.
         """
         with server.of_deployment(self.deployment) as live:
             found = self._listed(live)
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             files.write(self.folder / _LIST, json.dumps(found, indent=1) + "\n", mode=0o600)
-            for name in found["roles"]:
-                self._drop(live, name)
-            self._settle(live)
-            self._close(live)
+            self._around.put_right(live)
+            with live.connect("postgres", autocommit=True) as admin:
+                shut(admin, self._old)
         self._files()
 
     def _listed(self, live: Server) -> dict[str, list[str]]:
         """What stands in an earlier list of this run stays: it was removed since."""
-        name = self.deployment.settings.database.name
-        with live.connect(name) as session:
-            roles, changed = self._strangers(session), self._changed(session)
+        found = {"objects": self._objects(live), "files": [*self._extra(), *self._wrong()]}
+        with live.connect(self._around.live) as session:
+            found |= {"roles": self._around.strangers(session), "server": self._around.changed(live, session)}
+        return {key: sorted({*self.told().get(key, []), *some}) for key, some in found.items()}
+
+    def _objects(self, live: Server) -> list[str]:
+        """What differs in the database of before; once that is shut, it stands in the list."""
+        with live.connect(self._around.live) as session:
             now = fingerprint.logical(session, schemas=schemas(session))
+            row = session.execute("SELECT datallowconn FROM pg_database WHERE datname = %s", (self._old,)).fetchone()
+        if row and not row[0]:
+            return []
         with live.connect(self._old) as session:
             then = fingerprint.logical(session, schemas=schemas(session))
-        objects = [str(one) for one in fingerprint.difference(now, then)]
-        extra, wrong = self._extra(), files.differing(self.deployment.root, self._records())
-        found = {"roles": roles, "attributes": changed, "objects": objects, "files": [*extra, *wrong]}
-        return {key: sorted({*self.told().get(key, []), *some}) for key, some in found.items()}
+        return [str(one) for one in fingerprint.difference(now, then)]
 
     def told(self) -> dict[str, list[str]]:
         """The list; empty where there is none yet."""
@@ -95,57 +105,17 @@ class Planted:
 
     @property
     def _old(self) -> str:
-        return kept_name(self.deployment.settings.database.name, self.run)
-
-    def _strangers(self, session: Connection) -> list[str]:
-        now = state.roles(session)
-        return sorted(set(now) - set(self.roles))
-
-    def _changed(self, session: Connection) -> list[str]:
-        now = state.roles(session)
-        both = sorted(set(now) & set(self.roles))
-        return [f"{one}: {now[one]}, was {self.roles[one]}" for one in both if now[one] != self.roles[one]]
-
-    def _drop(self, live: Server, name: str) -> None:
-        """Whatever it owns anywhere becomes the deployment's, its grants and sessions end, it goes."""
-        role, heir = sql.Identifier(name), sql.Identifier(live.user)
-        with live.connect("postgres", autocommit=True) as admin:
-            if admin.execute("SELECT FROM pg_roles WHERE rolname = %s", (name,)).fetchone() is None:
-                return
-            admin.execute(sql.SQL("ALTER ROLE {} NOLOGIN PASSWORD NULL").format(role))
-            admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", (name,))
-            rows = admin.execute("SELECT datname FROM pg_database WHERE datallowconn").fetchall()
-        for (database,) in rows:
-            with live.connect(str(database), autocommit=True) as session:
-                session.execute("SET session_replication_role = replica")
-                # the database of before is kept as it was, read-only, and holds what is his as well
-                session.execute("SET default_transaction_read_only = off")
-                session.execute(sql.SQL("REASSIGN OWNED BY {} TO {}").format(role, heir))
-                session.execute(sql.SQL("DROP OWNED BY {}").format(role))
-        with live.connect("postgres", autocommit=True) as admin:
-            admin.execute(sql.SQL("DROP ROLE {}").format(role))
-
-    def _settle(self, live: Server) -> None:
-        """Attributes of the known roles as they were."""
-        with live.connect("postgres", autocommit=True) as admin:
-            now = state.roles(admin)
-            for name in sorted(set(now) & set(self.roles)):
-                had, has = set(self.roles[name].split()), set(now[name].split())
-                words = [one if one in had else f"no{one}" for one in _ATTRIBUTES if (one in had) != (one in has)]
-                if words:
-                    change = sql.SQL(" ").join([sql.SQL(_WORDS[one]) for one in words])
-                    admin.execute(sql.SQL("ALTER ROLE {} {}").format(sql.Identifier(name), change))
-
-    def _close(self, live: Server) -> None:
-        """The database of before is evidence: nobody works in it, and nothing in it runs."""
-        with live.connect("postgres", autocommit=True) as admin:
-            admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(self._old)))
+        return kept_name(self._around.live, self.run)
 
     def _records(self) -> list[files.FileRecord]:
         """Of every file but the upstream file, which rollbacks write, and certificates, which are renewed."""
         own = self.deployment.settings.edge.upstream_file
         kept = [some for name, some in self.release.files.items() if name != _RENEWED]
         return [one for some in kept for one in some if one.path != own]
+
+    def _wrong(self) -> list[str]:
+        found = files.differing(self.deployment.root, self._records())
+        return [one for one in found if not (self.patch and self.patch.is_named_in(one))]
 
     def _extra(self) -> list[str]:
         """Files in the recorded folders that the release does not have."""
@@ -170,20 +140,12 @@ class Planted:
         told = self.told()
         if not told:
             return Reading(holds=False, seen="not compared")
-        with server.of_deployment(self.deployment) as live, live.connect("postgres", autocommit=True) as session:
-            left = [f"role {one}" for one in self._strangers(session)] + self._changed(session)
+        with server.of_deployment(self.deployment) as live, live.connect(self._around.live) as session:
+            left = [f"role {one}" for one in self._around.strangers(session)] + self._around.changed(live, session)
             row: Any = session.execute(
                 "SELECT datallowconn FROM pg_database WHERE datname = %s", (self._old,)
             ).fetchone()
         left += [f"{self._old} lets sessions in"] if row and row[0] else []
-        left += [*self._extra(), *files.differing(self.deployment.root, self._records())]
+        left += [*self._extra(), *self._wrong()]
         counts = ", ".join(f"{len(some)} {what}" for what, some in told.items())
         return Reading(not left, "; ".join(left) or f"removed: {counts}; listed in {self.folder / _LIST}")
-
-
-_WORDS = {
-    "superuser": "SUPERUSER", "nosuperuser": "NOSUPERUSER", "createrole": "CREATEROLE", "nocreaterole": "NOCREATEROLE",
-    "createdb": "CREATEDB", "nocreatedb": "NOCREATEDB", "login": "LOGIN", "nologin": "NOLOGIN",
-    "replication": "REPLICATION", "noreplication": "NOREPLICATION", "bypassrls": "BYPASSRLS",
-    "nobypassrls": "NOBYPASSRLS",
-}  # fmt: skip

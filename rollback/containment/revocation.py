@@ -18,7 +18,7 @@ from rollback import commands
 from rollback.database import server
 from rollback.database.attic import PREFIX
 from rollback.database.names import relation
-from rollback.outcome import Failed
+from rollback.outcome import Failed, Refused
 from rollback.parts import files
 from rollback.plan import Reading
 
@@ -29,11 +29,12 @@ if TYPE_CHECKING:
     from rollback.database.server import Connection
     from rollback.deployment import Deployment
 
-__all__ = ["ASIDE", "Decree", "Revocation", "again"]
+__all__ = ["ASIDE", "FILE", "Decree", "Revocation", "again", "nothing_older"]
 
 #: The schema of what is set aside; like an attic it is no part of any fingerprint.
 ASIDE = f"{PREFIX}contained"
-_FILE = "revocations.json"
+#: What was decreed, in the state of the deployment.
+FILE = "revocations.json"
 _TABLE = sql.SQL("{}.password_resets").format(sql.Identifier(ASIDE))
 #: Ends every session of Redis whose key fits, and says how many.
 _FORGET = (
@@ -69,7 +70,28 @@ def again(deployment: Deployment, session: Connection) -> int:
     table = deployment.settings.containment
     # what an intruder has hung on the tables does not hear of it
     session.execute("SET session_replication_role = replica")
-    return sum(_carried_out(session, table, one) for one in _decrees(deployment.state / _FILE))
+    return sum(_carried_out(session, table, one) for one in _decrees(deployment.state / FILE))
+
+
+def nothing_older(deployment: Deployment, what: str, at: datetime) -> None:
+    """Say that something which brings back secrets and accounts is younger than the last containment.
+
+    Args:
+        deployment: whose.
+        what: its name, for the sentence.
+        at: what it was taken at.
+
+    Raises:
+        Refused: it is older.
+    """
+    path = deployment.state / FILE
+    later = [one.at for one in _decrees(path) if datetime.fromisoformat(one.at) > at]
+    if later:
+        raise Refused(
+            f"{what} is of before the containment of {later[-1]}: it has every secret, token and password that was"
+            " revoked then.",
+            f"name a newer one; to take it all the same, move {path} aside, and contain again before anybody is let in",
+        )
 
 
 def _carried_out(session: Connection, table: ContainmentTable, decree: Decree) -> int:
@@ -121,7 +143,7 @@ class Revocation:
 
     @property
     def _path(self) -> Path:
-        return self.deployment.state / _FILE
+        return self.deployment.state / FILE
 
     @property
     def _table(self) -> ContainmentTable:

@@ -20,9 +20,10 @@ from rollback.outcome import Failed, Refused
 from rollback.parts import files
 from rollback.parts.snapshot import Snapshots
 from rollback.plan import Reading
-from rollback.release import Shelf, write_manifest
+from rollback.release import Shelf, env_files, write_manifest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from rollback.deployment import Deployment
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Rotation"]
 
-_PART = "environment"
 _OTHERS = 0o077
 
 
@@ -73,7 +73,7 @@ class Rotation:
         return found
 
     def _env_files(self) -> list[Path]:
-        return [self.deployment.root / one for one in self.deployment.settings.compose.env_files]
+        return [self.deployment.root / one for one in env_files(self.deployment)]
 
     def _secrets(self) -> dict[str, str]:
         """By key, those of the checkout that are to be changed."""
@@ -84,19 +84,37 @@ class Rotation:
     # carried out
 
     def rotate(self) -> None:
-        """First what was is remembered, then the database changes its password, then every file follows.
+        """First what was is remembered, also what was recorded; the database changes its password; every file follows.
 
         Raises:
             Failed: the database refuses.
         """
         fresh = Keyring.read(self.folder)
         if fresh is None:
-            self.revoked.add(self._secrets().values())
+            self.revoked.add(self._of_before())
             fresh = Keyring.made(self.folder, self.table)
         self._database(fresh)
         for path in self._secret_files():
             self._rewrite(path, fresh)
         self._shelf(fresh)
+
+    def _of_before(self) -> Iterator[str]:
+        """Every value that lies here, in the checkout or recorded: who was here may have any of them."""
+        for path, _, _ in self._everywhere():
+            for key, value in pairs(path.read_text(encoding="utf-8")) if path.is_file() else ():
+                if self.table.get(key, KEEP) != KEEP:
+                    yield value
+
+    def _everywhere(self) -> Iterator[tuple[Path, str, FileRecord | None]]:
+        """Every env file with its name for the operator: of the checkout, and as it was recorded with its record."""
+        yield from ((path, path.name, None) for path in self._env_files())
+        kept = [(one.version, one.files, one.store) for one in Shelf(self.deployment).all()]
+        kept += [(one.name, one.files, one.store) for one in Snapshots(self.deployment).all()]
+        names = env_files(self.deployment)
+        for name, groups, store in kept:
+            for one in (one for some in groups.values() for one in some):
+                if one.link is None and one.path in names:
+                    yield store / one.path, f"{name} {one.path}", one
 
     def _secret_files(self) -> list[Path]:
         return [one for one in self._env_files() if one.is_file() and self._holds_secrets(one)]
@@ -128,23 +146,30 @@ class Rotation:
     def _shelf(self, fresh: Keyring) -> None:
         """The env files of every release and snapshot, with their hashes."""
         for release in Shelf(self.deployment).all():
-            records = self._recorded(release.files.get(_PART, []), release.store, fresh)
-            if records != release.files.get(_PART, []):
-                release.files[_PART] = records
+            if self._followed(release.files, release.store, fresh):
                 write_manifest(release)
         snapshots = Snapshots(self.deployment)
         for snapshot in snapshots.all():
-            records = self._recorded(snapshot.files.get(_PART, []), snapshot.store, fresh)
-            if records != snapshot.files.get(_PART, []):
-                snapshot.files[_PART] = records
+            if self._followed(snapshot.files, snapshot.store, fresh):
                 snapshots.write(snapshot)
 
-    def _recorded(self, records: list[FileRecord], store: Path, fresh: Keyring) -> list[FileRecord]:
+    def _followed(self, groups: dict[str, list[FileRecord]], store: Path, fresh: Keyring) -> bool:
+        """Rewrite the env files in a store; whether their records are others now."""
+        before = {group: list(some) for group, some in groups.items()}
+        for group, some in before.items():
+            groups[group] = [self._recorded(one, store, fresh) for one in some]
+        return groups != before
+
+    def _recorded(self, one: FileRecord, store: Path, fresh: Keyring) -> FileRecord:
         """A file with secrets is 0600 from now on, also where it is put back."""
-        kept = [one for one in records if one.link is None and self._holds_secrets(store / one.path)]
-        for one in kept:
-            self._rewrite(store / one.path, fresh)
-        return [files.rehashed(one, store, mode=0o600) if one in kept else one for one in records]
+        if (
+            one.path not in env_files(self.deployment)
+            or one.link is not None
+            or not self._holds_secrets(store / one.path)
+        ):
+            return one
+        self._rewrite(store / one.path, fresh)
+        return files.rehashed(one, store, mode=0o600)
 
     # seen
 
@@ -155,17 +180,20 @@ class Rotation:
             return Reading(holds=False, seen="the secrets are those of before")
         stale = self._stale()
         if stale:
-            return Reading(holds=False, seen=f"revoked values in: {', '.join(stale)}")
+            return Reading(holds=False, seen=f"not rewritten to the end: {', '.join(stale)}")
         open_ = sorted(str(one.name) for one in self._secret_files() if one.stat().st_mode & _OTHERS)
         if open_:
             return Reading(holds=False, seen=f"readable by others: {', '.join(open_)}")
         return Reading(*self._takes(fresh)) if "database" in fresh.values else Reading(holds=True, seen=_told(fresh))
 
     def _stale(self) -> list[str]:
-        found = [(path, path.name) for path in self._env_files()]
-        for release in Shelf(self.deployment).all():
-            found += [(release.store / one.path, f"{release.version} {one.path}") for one in release.files[_PART]]
-        return [told for path, told in found if self.revoked.keys_in(path)]
+        """Where a revoked value stands; and copies whose record does not know yet that they were rewritten."""
+        return [
+            told
+            for path, told, record in self._everywhere()
+            if self.revoked.keys_in(path)
+            or (record is not None and path.is_file() and files.sha256(path) != record.sha256)
+        ]
 
     def _takes(self, fresh: Keyring) -> tuple[bool, str]:
         """The database lets in with the new password, asked over the network as a service asks."""

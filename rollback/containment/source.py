@@ -10,6 +10,7 @@ from rollback.database.backup.desk import Desk
 from rollback.database.backup.signing import Untrue
 from rollback.outcome import Refused, UsageError
 from rollback.parts import files
+from rollback.plan import Reading
 from rollback.release import Shelf, check_name
 
 if TYPE_CHECKING:
@@ -103,6 +104,11 @@ class Patch:
             Refused: one of them is not so.
         """
         names = self.names()
+        if not names:
+            raise Refused(
+                f"No image of {self.over.version} is tagged with its release.",
+                "start the patched one by hand, then reopen",
+            )
         lost = sorted(name for name, one in self.deployment.image_ids(names).items() if one is None)
         if lost:
             raise Refused(f"{', '.join(lost)} is not here.", "build or load the patched images first")
@@ -119,12 +125,27 @@ class Patch:
         return [one.path for one in records if self._said.search((store / one.path).read_text(encoding="utf-8"))]
 
     def name(self) -> None:
-        """Have the env files name it."""
+        """Have the env files name it; the one with the hole is never gone back to."""
         for one in self._where():
             path = self.deployment.root / one
-            files.write(path, self._said.sub(rf"\g<1>\g<2>{self.version}\g<2>", path.read_text(encoding="utf-8")))
+            files.write(path, self._named(path.read_text(encoding="utf-8")))
+        Shelf(self.deployment).mark_bad(self.over.version, f"its hole was used, and {self.version} closes it")
 
-    def named(self) -> bool:
-        """Whether they do."""
-        texts = [(self.deployment.root / one).read_text(encoding="utf-8") for one in self._where()]
-        return bool(texts) and not any(self._said.search(one) for one in texts)
+    def _named(self, text: str) -> str:
+        return self._said.sub(rf"\g<1>\g<2>{self.version}\g<2>", text)
+
+    def is_named_in(self, name: str) -> bool:
+        """Whether an env file is as recorded but for the release that it names."""
+        live, kept = self.deployment.root / name, self.over.store / name
+        if name not in self._where() or not live.is_file():
+            return False
+        return live.read_bytes() == self._named(kept.read_text(encoding="utf-8")).encode()
+
+    def reading(self) -> Reading:
+        """Whether the env files name it, and no rollback leads to the one with the hole."""
+        lacking = [one for one in self._where() if not self.is_named_in(one)]
+        if lacking:
+            return Reading(holds=False, seen=f"not named in {', '.join(lacking)}")
+        bad = Shelf(self.deployment).get(self.over.version).bad
+        told = f"marked bad: {bad}" if bad else "not marked bad"
+        return Reading(bad is not None, f"named; {self.over.version} is {told}")

@@ -39,7 +39,8 @@ class ContainmentTable(Table):
         allow: addresses (CIDR) of operators who get past the maintenance page.
         retry_after: seconds that the maintenance page names.
         secrets: what is rotated wherever an env file has it: `random` for a value of its own, `database` and `redis`
-            for the one password (a URL keeps the rest), `keep` for what only looks like a secret.
+            for the one password (a URL keeps the rest), `keep` for what only looks like a secret, and for a password
+            that its program has taken over at its first start, as Grafana does: that one is changed there.
         roles: the roles of the database that belong to the deployment; all others lose their sign-in.
         tokens: tables of tokens and sessions -> the column whose time ends one.
         redis: service that keeps sessions; None where there is none.

@@ -7,6 +7,7 @@ the proof is an attempt, at every address that the host has.
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
 from contextlib import contextmanager
@@ -14,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from rollback import commands
 from rollback.database import disposable
-from rollback.outcome import Failed
 from rollback.plan import Reading
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from rollback.deployment import Deployment
 
-__all__ = ["ASK_SECONDS", "out"]
+__all__ = ["ASK_SECONDS", "out", "questions_leave"]
 
 _SECONDS = 1
 #: For one question over the network.
@@ -36,17 +36,20 @@ _TRY = (
 _SOMEWHERE = ("192.0.2.1", 9)
 
 
-def out(deployment: Deployment, containers: Sequence[str]) -> Reading:
-    """Whether none of these containers reaches a listener on this host at any of its addresses."""
-    there = deployment.serving(deployment.settings.edge.service)
-    if not there:
-        raise Failed("The edge has no container whose image could be used for the attempt.", "start it")
+def out(deployment: Deployment, containers: Sequence[str], image: str) -> Reading:
+    """Whether none of these containers reaches a listener on this host at any of its addresses.
+
+    Args:
+        deployment: whose they are.
+        containers: who tries.
+        image: one with bash, of which nothing but that runs.
+    """
     with _listener() as port:
         ways = [f"{one}/{port}" for one in _addresses(deployment)]
         env = [f"WAYS={' '.join(ways)}"]
         words = ["bash", "-c", _TRY.format(seconds=_SECONDS)]
         argvs = [
-            commands.attempt(words, image=there[0].image, name=disposable.name("way"), label=disposable.label(),
+            commands.attempt(words, image=image, name=disposable.name("way"), label=disposable.label(),
                              container=one, env=env)
             for one in containers
         ]  # fmt: skip
@@ -54,6 +57,19 @@ def out(deployment: Deployment, containers: Sequence[str]) -> Reading:
     reached = [f"{one[:12]} reaches {way.strip()}" for one, way in zip(containers, found, strict=True) if way.strip()]
     tried = f"none of {len(containers)} containers reaches this host at any of {len(ways)} addresses"
     return Reading(not reached, "; ".join(reached) or tried)
+
+
+def questions_leave(version: str, resolver: str) -> bool:
+    """Whether the engine asks others for names on behalf of a closed network (CVE-2024-29018): data may leave in them.
+
+    Args:
+        version: of the engine.
+        resolver: this host's /etc/resolv.conf; the engine does so for one that listens on a loopback address.
+    """
+    found = re.match(r"(\d+)\.(\d+)\.(\d+)", version)
+    numbers = tuple(int(one) for one in found.groups()) if found else (0,)
+    mended = numbers >= (25, 0, 5) or (23, 0, 11) <= numbers < (24,)
+    return not mended and re.search(r"^\s*nameserver\s+(?:127\.|::1)", resolver, re.MULTILINE) is not None
 
 
 @contextmanager

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["Anew"]
 
 _DAY = 24 * 3600
+#: A setting of the server's own database while something is restored: what a killed restore has left looks whole.
+_MARK = "rollback.restoring"
 _CREATED = re.compile(rb'^CREATE ROLE (?:"((?:[^"]|"")+)"|([a-z_][a-z0-9_$]*));$\n?', re.MULTILINE)
 _NOT_HERE = re.compile(rb"^\\(?:un)?restrict .*$\n?", re.MULTILINE)
 
@@ -61,6 +63,15 @@ class Anew:
 
         return look
 
+    def unfinished(self) -> str | None:
+        """The backup from which a restore was begun that has not ended; None where there is no such."""
+        question = """
+            SELECT split_part(one, '=', 2) FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase,
+            unnest(s.setconfig) one WHERE d.datname = 'postgres' AND split_part(one, '=', 1) = %s"""
+        with self.server.connect("postgres") as admin:
+            found = admin.execute(question, (_MARK,)).fetchone()
+        return str(found[0]) if found else None
+
     def restore(self, manifest: Manifest, folder: Path) -> None:
         """Restore roles, and the database in place of what is there, prove it equal, and say so in its comment.
 
@@ -70,6 +81,8 @@ class Anew:
         """
         disposable.sweep(self.server.engine)
         with self.server.connect("postgres", autocommit=True) as admin:
+            begun = sql.SQL("ALTER DATABASE postgres SET {} = {}")
+            admin.execute(begun.format(sql.Identifier(*_MARK.split(".")), sql.Literal(manifest.id)))
             # what a killed restore has left of it, with its sessions
             admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(self.name)))
         self._roles((folder / GLOBALS).read_bytes())
@@ -77,9 +90,10 @@ class Anew:
         if done.code != 0:
             raise CommandFailed(f"pg_restore ended with {done.code}: {done.err.strip()}", "look at the message")
         told = self._proof(manifest)
-        with self.server.connect("postgres", autocommit=True) as admin:
+        with self.server.connect("postgres") as admin:  # both or neither
             text = sql.Literal(f"restored from {manifest.id}: {told}")
             admin.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(self.name), text))
+            admin.execute(sql.SQL("ALTER DATABASE postgres RESET {}").format(sql.Identifier(*_MARK.split("."))))
 
     def _roles(self, raw: bytes) -> None:
         """Those that are there already, the superuser above all, are altered and not made."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rollback.database.backup.manifest import Manifest
     from rollback.database.server import Connection, Server
 
-__all__ = ["Beside", "Overtaken", "drop_kept", "kept", "kept_name"]
+__all__ = ["PRIVILEGES", "Beside", "Overtaken", "drop_kept", "kept", "kept_name", "put_setting"]
 
 _RESTORE = ["pg_restore", "-Fd", "-j2", "--exit-on-error", "--no-tablespaces"]
 _DAY = 24 * 3600
@@ -172,9 +172,9 @@ class Beside:
                 who = sql.Identifier(str(grantee)) if grantee else sql.SQL("PUBLIC")
                 option = sql.SQL(" WITH GRANT OPTION" if grantable else "")
                 command = sql.SQL("GRANT {} ON DATABASE {} TO {}{}")
-                admin.execute(command.format(_PRIVILEGES[str(privilege)], name, who, option))
+                admin.execute(command.format(PRIVILEGES[str(privilege)], name, who, option))
             for role, key, value in admin.execute(_SETTINGS, (self.live, _READ_ONLY)).fetchall():
-                _set(admin, name, str(role), str(key), str(value))
+                put_setting(admin, name, str(role), str(key), str(value))
 
     # swap
 
@@ -315,10 +315,10 @@ def drop_kept(server: Server, live: str, name: str) -> None:
         admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
-_PRIVILEGES = {"CREATE": sql.SQL("CREATE"), "CONNECT": sql.SQL("CONNECT"), "TEMPORARY": sql.SQL("TEMPORARY")}
+PRIVILEGES = {"CREATE": sql.SQL("CREATE"), "CONNECT": sql.SQL("CONNECT"), "TEMPORARY": sql.SQL("TEMPORARY")}
 
 
-def _set(admin: Connection, database: sql.Identifier, role: str, key: str, value: str) -> None:
+def put_setting(admin: Connection, database: sql.Identifier, role: str, key: str, value: str) -> None:
     """A setting of the database; by way of the session, so that PostgreSQL itself does the quoting."""
     admin.execute("SELECT set_config(%s, %s, false)", (key, value))
     name = sql.SQL(".").join(map(sql.Identifier, key.split(".")))

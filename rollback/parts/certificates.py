@@ -13,22 +13,26 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+from rollback.containment.keyring import Revoked
 from rollback.outcome import Refused
 from rollback.parts import nginx
 from rollback.parts.listeners import Listener, listeners
 from rollback.plan import Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+
+    from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes, PublicKeyTypes
 
     from rollback.deployment import Deployment
     from rollback.tables import CertificatesTable
 
-__all__ = ["check", "ends", "fault", "shown", "wanted_names"]
+__all__ = ["Pair", "check", "ends", "fault", "key_of", "keys_shown", "private_keys", "shown", "wanted_names"]
 
 _OTHERS = 0o007
 _NEXT = "choose another release, or have a new certificate issued"
@@ -43,8 +47,8 @@ def check(deployment: Deployment, dump: str, laid_out: Path) -> None:
         laid_out: the files as they would be, with their permission bits.
 
     Raises:
-        Refused: what is wrong with which certificate; a key that others can use; no host name is known for one; none at
-            all is shown.
+        Refused: what is wrong with which certificate; a key that others can use, or that was revoked after a breach; no
+            host name is known for one; none at all is shown.
     """
     found = listeners(dump)
     if not found:
@@ -63,6 +67,35 @@ def check(deployment: Deployment, dump: str, laid_out: Path) -> None:
         wrong = fault(pair, names, _rules(deployment))
         if wrong:
             raise Refused(f"{one.certificate}: {wrong}.", _NEXT)
+        _not_revoked(deployment, one.certificate, pair)
+
+
+def _not_revoked(deployment: Deployment, name: str, pair: Pair) -> None:
+    at = Revoked.of(deployment).since(key_of(pair.certificate))
+    if at:
+        raise Refused(f"{name}: its key was revoked on {at}: somebody else may have it.", _NEXT)
+
+
+def key_of(certificate: Path) -> str:
+    """SHA-256 of the public key in a certificate: the same for every certificate of one private key."""
+    return _key(x509.load_pem_x509_certificate(certificate.read_bytes()).public_key())
+
+
+def private_keys(paths: Iterable[Path]) -> Iterator[str]:
+    """SHA-256 of the public half of every private key among files; what is no key that can be read is left out."""
+    for path in paths:
+        try:
+            key = serialization.load_pem_private_key(path.read_bytes(), None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):  # a certificate, a text, a key with a passphrase
+            continue
+        yield _key(key.public_key())
+
+
+def _key(public: PublicKeyTypes | CertificatePublicKeyTypes) -> str:
+    der, info = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    digest = hashes.Hash(hashes.SHA256())
+    digest.update(public.public_bytes(der, info))
+    return digest.finalize().hex()
 
 
 @dataclass(frozen=True)
@@ -183,28 +216,41 @@ def shown(deployment: Deployment) -> Reading:
     for one in found:
         pem = places.on_host(one.certificate, deployment.root).read_bytes()
         wanted, kind = _print(pem), _only(pem) if beside[one.ports, one.names] > 1 else ()
-        for name in wanted_names(one, deployment.settings.certificates):
-            for port in one.ports:
-                now = _live(deployment, name, port, kind)
-                seen.add(now)
-                wrong += [] if now == wanted else [f"{name}:{port} shows {now[:16] or 'nothing'}, not {wanted[:16]}"]
+        for name, port in _asked(deployment, one):
+            now = _print(_live(deployment, name, port, kind))
+            seen.add(now)
+            wrong += [] if now == wanted else [f"{name}:{port} shows {now[:16] or 'nothing'}, not {wanted[:16]}"]
     told = "; ".join(wrong) or f"shown by every listener: {', '.join(sorted(one[:16] for one in seen))}"
     return Reading(not wrong and bool(seen), told if seen else "no listener shows a certificate")
 
 
+_RSA, _ECDSA = (("--tls-max", "1.2", "--ciphers", one) for one in ("aRSA", "aECDSA"))
+
+
 def _only(pem: bytes) -> tuple[str, ...]:
     """What makes curl a client that can verify this kind of key and no other."""
-    of_rsa = isinstance(x509.load_pem_x509_certificate(pem).public_key(), RSAPublicKey)
-    return ("--tls-max", "1.2", "--ciphers", "aRSA" if of_rsa else "aECDSA")
+    return _RSA if isinstance(x509.load_pem_x509_certificate(pem).public_key(), RSAPublicKey) else _ECDSA
 
 
-def _live(deployment: Deployment, name: str, port: str, kind: tuple[str, ...]) -> str:
-    """SHA-256 of what a listener shows; whether a client would trust it is another question."""
+def keys_shown(deployment: Deployment) -> set[str]:
+    """SHA-256 of the public keys that the TLS listeners of the live edge show to clients of each kind, by handshake."""
+    asked = [two for one in listeners(nginx.dump(deployment)) for two in _asked(deployment, one)]
+    found = [_live(deployment, name, port, kind) for name, port in asked for kind in ((), _RSA, _ECDSA)]
+    return {_key(x509.load_pem_x509_certificate(pem).public_key()) for pem in found if pem}
+
+
+def _asked(deployment: Deployment, one: Listener) -> list[tuple[str, str]]:
+    """Every name and port by which a client may ask a listener."""
+    return [(name, port) for name in wanted_names(one, deployment.settings.certificates) for port in one.ports]
+
+
+def _live(deployment: Deployment, name: str, port: str, kind: tuple[str, ...]) -> bytes:
+    """The certificate that a listener shows; whether a client would trust it is another question."""
     ask = ["curl", "-sk", "--max-time", "5", "-o", "/dev/null", "-w", "%{certs}", *kind]
     result = deployment.in_edge([*ask, "--resolve", f"{name}:{port}:127.0.0.1", f"https://{name}:{port}/"])
     pem = result.out.partition("-----BEGIN CERTIFICATE-----")
-    return _print((pem[1] + pem[2]).encode()) if pem[1] else ""
+    return (pem[1] + pem[2]).encode() if pem[1] else b""
 
 
 def _print(pem: bytes) -> str:
-    return x509.load_pem_x509_certificate(pem).fingerprint(hashes.SHA256()).hex()
+    return x509.load_pem_x509_certificate(pem).fingerprint(hashes.SHA256()).hex() if pem else ""

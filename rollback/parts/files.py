@@ -16,7 +16,7 @@ from rollback.outcome import Refused
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-__all__ = ["FileRecord", "capture", "differing", "rehashed", "restore", "sha256", "verify_store"]
+__all__ = ["FileRecord", "capture", "differing", "records", "rehashed", "restore", "sha256", "verify_store"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,11 @@ def listed(root: Path, names: Iterable[str]) -> list[str]:
 def _record(root: Path, name: str) -> FileRecord:
     stat = (root / name).stat()
     return FileRecord(name, sha256(root / name), stat.st_mode & 0o7777, stat.st_uid, stat.st_gid)
+
+
+def records(root: Path, names: Iterable[str]) -> list[FileRecord]:
+    """Files as they are now; nothing is copied."""
+    return [_record(root, name) for name in names]
 
 
 def _record_link(root: Path, name: str) -> FileRecord:

@@ -47,12 +47,20 @@ class Places:
         Raises:
             Refused: no mount of the checkout holds it.
         """
+        here = self.within(path)
+        # a link counts: what it leads to may be missing
+        staged = laid_out / here
+        return staged if staged.exists() or staged.is_symlink() else self.root / here
+
+    def within(self, path: str) -> Path:
+        """Where in the checkout a path in the container lies.
+
+        Raises:
+            Refused: no mount of the checkout holds it.
+        """
         for destination, begins in self.inside.items():
             if begins is not None and Path(path).is_relative_to(destination):
-                here = begins / Path(path).relative_to(destination)
-                # a link counts: what it leads to may be missing
-                staged = laid_out / here
-                return staged if staged.exists() or staged.is_symlink() else self.root / here
+                return begins / Path(path).relative_to(destination)
         raise Refused(f"The edge has {path} from elsewhere than the checkout.", "put it under [parts] and mount it")
 
     def seen(self, names: Collection[str]) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from rollback.outcome import Refused
 from rollback.parts import files
-from rollback.release import Release, Shelf, check_name, groups
+from rollback.release import Release, Shelf, check_name, groups, nothing_revoked
 from rollback.secrets import MASK
 
 if TYPE_CHECKING:
@@ -129,11 +129,12 @@ class Snapshots:
         """A snapshot as something to go back to: a release of which only the files are known.
 
         Raises:
-            Refused: it cannot be read, or its copies are not what was taken.
+            Refused: it cannot be read, its copies are not what was taken, or it has a secret that was revoked.
         """
         one = self._read(self.folder / name)
         for group in one.files.values():
             files.verify_store(group, one.store)
+        nothing_revoked(self.deployment, name, one.files, one.store)
         return Release(
             version=name,
             recorded=one.taken,

@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from rollback import commands
 from rollback.database import disposable
+from rollback.engine import inspected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,11 +72,15 @@ class Volumes:
 
     def there(self, name: str) -> bool:
         """Whether there is one; which one cannot be told: the engine's CreatedAt moves when a file is written."""
-        return bool(json.loads(self._engine.run(commands.inspect("volume", [name])).out or "[]"))
+        return bool(inspected(self._engine.run(commands.inspect("volume", [name]))))
 
     def labels(self, name: str) -> dict[str, str]:
         """The labels of a volume that is there."""
         return dict(json.loads(self._engine.ask(commands.inspect("volume", [name])))[0]["Labels"] or {})
+
+    def place(self, name: str) -> str:
+        """Where the engine keeps a volume that is there; a path of the engine's host."""
+        return str(json.loads(self._engine.ask(commands.inspect("volume", [name])))[0]["Mountpoint"])
 
     @contextmanager
     def _porter(self, name: str, *, readonly: bool) -> Iterator[str]:
@@ -130,6 +135,10 @@ class Volumes:
             self.remove(kept)
         labels = {KEPT: run, _PROJECT: self.deployment.project}
         self._engine.ask(commands.make_volume(kept, labels))
+        self.copy(name, kept)
+
+    def copy(self, name: str, kept: str) -> None:
+        """What is in one volume, into another that is there; neither may be in use."""
         with self.out(name) as source, self.into(kept) as target:
             while part := source.read(1 << 20):
                 target.write(part)

@@ -58,7 +58,7 @@ class Procedure:
     def of(cls, deployment: Deployment, facts: dict[str, Any]) -> Self:
         """From what was surveyed, now or again after a kill."""
         release = target.of(deployment, facts)
-        folder = deployment.state / "runs" / facts["run"]
+        folder = deployment.run_folder(facts["run"])
         before = {role: one["containers"] for role, one in facts["before"].items()}
         return cls(
             deployment,

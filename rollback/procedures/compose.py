@@ -171,7 +171,7 @@ class _Compose(Procedure):
 
     def _remove(self) -> None:
         added = self.facts["added"]
-        folder = self.deployment.state / "runs" / self.facts["run"] / "added"
+        folder = self.deployment.run_folder(self.facts["run"]) / "added"
         Retired(self.deployment, folder, self.facts["run"], added).keep()
         there = {one.id for one in self.deployment.containers()}
         gone = [one for some in added.values() for one in some if one in there]

@@ -69,7 +69,7 @@ def _tree(deployment: Deployment, part: str, release: Release, run: str) -> Tree
         nginx.spared(deployment) if part == NGINX else (),
         release.files.get(part, []),
         release.store,
-        deployment.state / "runs" / run / "aside",
+        deployment.run_folder(run) / "aside",
     )
 
 
@@ -87,8 +87,7 @@ class _Procedure:
     @property
     def folder(self) -> Path:
         """The run's own."""
-        runs: Path = self.deployment.state / "runs"
-        return runs / str(self.facts["run"])
+        return self.deployment.run_folder(self.facts["run"])
 
     def plan(self) -> Plan:
         """Top to bottom as the operator reads it."""

@@ -8,20 +8,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rollback import commands
 from rollback.containment import source
+from rollback.containment.certificate import Exchange
 from rollback.containment.evidence import Evidence
-from rollback.containment.isolation import GRACE_SECONDS, Isolation
+from rollback.containment.isolation import Isolation
 from rollback.containment.planted import Planted
+from rollback.containment.renewal import Renewal
 from rollback.containment.revocation import Revocation
 from rollback.containment.rotation import Rotation
 from rollback.containment.standing import Standing
+from rollback.containment.surroundings import Recorded
 from rollback.documents.verification import verify
 from rollback.engine import wait_until
+from rollback.parts.monitoring import Monitoring
 from rollback.plan import Plan, Reading, Step
 from rollback.procedures.application import ADVISORY
-from rollback.procedures.containment_survey import ANEW, NAME
+from rollback.procedures.containment_survey import ANEW, NAME, NEED
 from rollback.procedures.restoration import exchanged
+from rollback.release import Shelf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,8 +48,7 @@ class _Procedure:
 
     @property
     def _folder(self) -> Path:
-        runs: Path = self.deployment.state / "runs"
-        return runs / str(self.facts["run"])
+        return self.deployment.run_folder(self.facts["run"])
 
     @property
     def _isolation(self) -> Isolation:
@@ -54,6 +57,10 @@ class _Procedure:
     @property
     def _evidence(self) -> Evidence:
         return Evidence(self.deployment, self.facts["run"], self._folder)
+
+    @property
+    def _renewal(self) -> Renewal:
+        return Renewal(self.deployment, self.facts["before"])
 
     @property
     def _rotation(self) -> Rotation:
@@ -80,18 +87,27 @@ class _Procedure:
             yield from (self._noted(), self._shut())
         if "preserve" in parts:
             yield self._preserved()
-        if "rotate" in parts:
-            yield self._rotated()
-        if "revoke" in parts:
-            yield self._revoked()
-        if "restore" in parts:
-            yield from (*exchanged(self.deployment, self.facts), self._cleaned())
-            if self.facts["patched"]:
-                yield self._patched()
+        if NEED & set(parts):
+            yield self._at_hand()
+        yield from self._changed(parts)
         if ANEW & set(parts):
             yield self._anew()
         if "reopen" in parts:
             yield self._opened()
+        if self.facts["watched"]:
+            yield self._watched()
+
+    def _changed(self, parts: Sequence[str]) -> Iterator[Step]:
+        if "rotate" in parts:
+            yield self._rotated()
+            if self.facts.get("exchange"):
+                yield self._exchanged()
+        if "revoke" in parts:
+            yield self._revoked()
+        if "restore" in parts:
+            yield from (*exchanged(self.deployment, self.facts), self._cleaned())
+            if patch := self._patch:
+                yield self._patched(patch)
 
     def _notes(self, parts: Sequence[str]) -> Iterator[str]:
         if "isolate" in parts:
@@ -99,15 +115,23 @@ class _Procedure:
             yield "until then nobody may type `docker compose up`: it puts services back into networks that lead out"
             allowed = ", ".join(self.facts["allow"]) or "nobody; whoever is on this host has `docker exec`"
             yield f"past the page: {allowed} ([containment] allow)"
+            yield from self.facts["gaps"]
         if "rotate" in parts:
             yield f"new values for {', '.join(self.facts['keys'])}, also in every recorded release and snapshot"
+        if self.facts.get("exchange"):
+            yield "the edge gets another certificate with another key; every key that lay here is revoked for good:"
+            yield "`rollback certificates` refuses what has one; `rollback release record` then records the new one"
         if "revoke" in parts:
             yield "every user has to sign in again and to set a new password; hashes are set aside in the database"
+            yield "full backups of before bring back what is revoked and are refused: `rollback backup full` afterwards"
         if "restore" in parts:
             yield (
                 f"the database as backup {self.facts['backup']} has it, taken {self.facts['taken']}; the files as"
                 f" {self.facts['version']} has them; both are older than {self.facts['compromised']}"
             )
+            if self.facts["patched"]:
+                yield f"{self.facts['patched']} is started, and {self.facts['version']} marked bad: it has the hole;"
+                yield "older releases may have it too: `rollback release bad`"
             yield "what users wrote since is listed row by row beside the run, and the database of before is kept, shut"
         if ANEW & set(parts) and "isolate" not in parts and Standing.read(self.deployment) is None:
             yield "all services are made anew: users are away for as long as that takes"
@@ -146,12 +170,40 @@ class _Procedure:
             self._evidence.keep,
         )
 
+    def _at_hand(self) -> Step:
+        return Step(
+            "database and sessions at hand",
+            "they are asked next; a try that was killed may have left them half made",
+            self._renewal.at_hand,
+            self._renewal.have_at_hand,
+            moves_users=True,
+        )
+
     def _rotated(self) -> Step:
         return Step(
             "every secret is another one",
             "whatever was read is worth nothing, and no recorded release brings it back",
             self._rotation.reading,
             self._rotation.rotate,
+            moves_users=True,
+        )
+
+    def _exchanged(self) -> Step:
+        exchange = Exchange.of(self.deployment, self.facts["exchange"])
+
+        def exchange_all() -> None:
+            exchange.carry_out()
+            self._isolation.show_again()
+
+        def shown() -> Reading:
+            now = exchange.reading()
+            return self._isolation.shows(exchange.pair.certificate) if now.holds else now
+
+        return Step(
+            "the edge shows a certificate with another key",
+            "with a stolen key somebody poses as this host, however many passwords are new",
+            shown,
+            exchange_all,
             moves_users=True,
         )
 
@@ -167,7 +219,7 @@ class _Procedure:
     def _cleaned(self) -> Step:
         return Step(
             "what was planted is listed and removed",
-            "compared with what was recorded before the compromise: roles, objects, files, image names",
+            "compared with what was recorded before the compromise: roles, objects, settings, files, image names",
             self._planted.reading,
             self._planted.remove,
             moves_users=True,
@@ -176,20 +228,20 @@ class _Procedure:
     @property
     def _planted(self) -> Planted:
         facts = self.facts
-        return Planted(self.deployment, self._folder, facts["run"], facts["version"], facts["roles"])
+        return Planted(self.deployment, self._folder, facts["run"], facts["version"], Recorded.of(facts), self._patch)
 
-    def _patched(self) -> Step:
-        patch = source.Patch(self.deployment, self._planted.release, self.facts["patched"])
+    @property
+    def _patch(self) -> source.Patch | None:
+        facts = self.facts
+        if not facts["patched"]:
+            return None
+        return source.Patch(self.deployment, Shelf(self.deployment).whole(facts["version"]), facts["patched"])
 
-        def named() -> Reading:
-            return Reading(
-                patch.named(), f"the env files name {patch.version if patch.named() else patch.over.version}"
-            )
-
+    def _patched(self, patch: source.Patch) -> Step:
         return Step(
             f"{patch.version} is what is started",
-            "the hole that was used is closed",
-            named,
+            f"the hole that was used is closed; a rollback to {patch.over.version} would open it again",
+            patch.reading,
             patch.name,
             moves_users=True,
         )
@@ -198,34 +250,20 @@ class _Procedure:
         return Step(
             "services made anew from their images",
             "new secrets take effect, and what was put into a container is gone",
-            self._is_anew,
-            self._make_anew,
+            self._renewal.anew,
+            self._renewal.make_anew,
             moves_users=True,
         )
 
-    def _is_anew(self) -> Reading:
-        hashes = self.deployment.hashes(self.deployment.compose)
-        there = [one for one in self.deployment.containers() if not one.one_off and one.service in hashes]
-        before = {one for some in self.facts["before"].values() for one in some}
-        old = sorted(one.name for one in there if one.id in before or one.config_hash != hashes[one.service])
-        if old or len(there) < len(hashes):
-            return Reading(holds=False, seen=f"of before: {', '.join(old) or 'some are missing'}")
-        ill = sorted(one.name for one in there if not one.well)
-        return Reading(not ill, f"not well: {', '.join(ill)}" if ill else f"{len(there)} of {len(there)} healthy")
-
-    def _make_anew(self) -> None:
-        engine, services = self.deployment.engine, sorted(self.facts["before"])
-        seconds = self.deployment.settings.timing.healthy * 2
-        if not self._only_ill():
-            engine.ask(self.deployment.compose.recreate(services, stop_seconds=GRACE_SECONDS))
-        if Standing.read(self.deployment) is not None:
-            self._isolation.admit()
-        engine.ask(commands.start([one.id for one in self.deployment.containers() if one.service in services]))
-        wait_until(lambda: _pair(self._is_anew()), seconds=seconds, what="the health of the new services")
-
-    def _only_ill(self) -> bool:
-        """Whether all are made already, as after a kill."""
-        return self._is_anew().seen.startswith("not well")
+    def _watched(self) -> Step:
+        monitoring = Monitoring.beside(self.deployment)
+        return Step(
+            "monitoring stack with the new secrets",
+            "its exporter signs in at the database as well",
+            monitoring.served,
+            lambda: monitoring.bring_up(self.deployment.settings.monitoring.seconds),
+            advisory=True,
+        )
 
     def _opened(self) -> Step:
         return Step(

@@ -7,24 +7,30 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rollback.containment import source
+from rollback.containment.certificate import Exchange
 from rollback.containment.evidence import Evidence
 from rollback.containment.isolation import Isolation
 from rollback.containment.rotation import Rotation
 from rollback.containment.standing import Standing
+from rollback.containment.surroundings import Recorded
 from rollback.outcome import NothingToDo
+from rollback.parts.monitoring import Monitoring
 from rollback.procedures import restoration_survey
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rollback.deployment import Deployment
+    from rollback.parts.certificates import Pair
 
-__all__ = ["ANEW", "NAME", "PARTS", "Origin", "survey"]
+__all__ = ["ANEW", "NAME", "NEED", "PARTS", "Origin", "survey"]
 
 NAME = "contain"
 PARTS = ("isolate", "preserve", "rotate", "revoke", "restore", "reopen")
 #: Parts after which the services are made anew: from their images, with the files of now.
 ANEW = frozenset({"rotate", "restore"})
+#: Parts that ask the database.
+NEED = frozenset({"rotate", "revoke", "restore"})
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,9 @@ class Origin:
     plain: bool = False
 
 
-def survey(deployment: Deployment, parts: Sequence[str], run: str, origin: Origin | None = None) -> dict[str, Any]:
+def survey(
+    deployment: Deployment, parts: Sequence[str], run: str, origin: Origin | None = None, pair: Pair | None = None
+) -> dict[str, Any]:
     """Read the world and pass every gate; nothing is changed.
 
     Args:
@@ -52,10 +60,11 @@ def survey(deployment: Deployment, parts: Sequence[str], run: str, origin: Origi
         parts: of `PARTS`.
         run: its id.
         origin: for the part `restore`.
+        pair: for the part `rotate`: the certificate and key that the edge is to show from then on.
 
     Raises:
         Refused: a container that the engine cannot shut in, a secret of which nobody has said what becomes of it, no
-            place for the evidence, Compose files that cannot be read.
+            place for the evidence, Compose files that cannot be read, a certificate that clients would turn down.
         NothingToDo: it is shut, or open, already, and nothing else was asked for.
     """
     shut = Standing.read(deployment)
@@ -63,7 +72,7 @@ def survey(deployment: Deployment, parts: Sequence[str], run: str, origin: Origi
         raise NothingToDo(f"The deployment is isolated since {shut.since if shut else 'now'}.")
     if tuple(parts) == ("reopen",) and shut is None:
         raise NothingToDo("The deployment is open.")
-    folder = deployment.state / "runs" / run
+    folder = deployment.run_folder(run)
     if "isolate" in parts:
         Isolation(deployment).possible()
     if "preserve" in parts:
@@ -76,10 +85,18 @@ def survey(deployment: Deployment, parts: Sequence[str], run: str, origin: Origi
         "since": datetime.now(UTC).isoformat(timespec="seconds"),
         "parts": list(parts),
         "keys": keys,
+        "exchange": Exchange.found(deployment, pair).as_facts() if pair is not None else None,
         "before": {one: [item.id for item in deployment.serving(one)] for one in services},
+        "gaps": Isolation(deployment).gaps() if "isolate" in parts else [],
+        "watched": "rotate" in parts and _watched(deployment),
         "allow": deployment.settings.containment.allow,
         **(_origin(deployment, run, origin) if "restore" in parts and origin else {}),
     }
+
+
+def _watched(deployment: Deployment) -> bool:
+    """Whether a monitoring stack runs, whose exporter has the database's password too."""
+    return bool(deployment.settings.monitoring.files) and bool(Monitoring.beside(deployment).containers())
 
 
 def _origin(deployment: Deployment, run: str, origin: Origin) -> dict[str, Any]:
@@ -93,6 +110,6 @@ def _origin(deployment: Deployment, run: str, origin: Origin) -> dict[str, Any]:
         **found,
         "version": release.version,
         "patched": origin.patched,
-        "roles": manifest.state.roles,
+        **Recorded.facts(manifest.state),
         "compromised": origin.compromised.isoformat(timespec="seconds"),
     }

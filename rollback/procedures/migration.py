@@ -218,7 +218,7 @@ class _Procedure:
             yield f"{self.facts['dependent']}: users see errors until the application follows"
 
     def _preflight(self) -> Preflight:
-        return Preflight(self.deployment, self.deployment.state / "runs" / self.facts["run"])
+        return Preflight(self.deployment, self.deployment.run_folder(self.facts["run"]))
 
     def _taken_back(self, one: Migration) -> Step:
         return Step(

@@ -83,7 +83,7 @@ def _tree(monitoring: Monitoring, release: Release, run: str) -> Tree:
         (),
         release.files.get(PART, []),
         release.store,
-        monitoring.state / "runs" / run / "aside",
+        monitoring.run_folder(run) / "aside",
     )
 
 
@@ -127,7 +127,7 @@ class _Procedure:
     @property
     def folder(self) -> Path:
         """The run's own."""
-        return self.monitoring.state / "runs" / str(self.facts["run"])
+        return self.monitoring.run_folder(self.facts["run"])
 
     def plan(self) -> Plan:
         """Top to bottom as the operator reads it."""

@@ -43,8 +43,7 @@ class _Procedure:
     @property
     def folder(self) -> Path:
         """The run's own."""
-        runs: Path = self.deployment.state / "runs"
-        return runs / str(self.facts["run"])
+        return self.deployment.run_folder(self.facts["run"])
 
     def plan(self) -> Plan:
         """The incident, the state, the backup; people are told while it goes on."""

@@ -20,7 +20,7 @@ from rollback.recovery.contents import Filled, Uploaded
 from rollback.recovery.database import Database
 from rollback.recovery.ground import KEPT, Ground, known_as
 from rollback.recovery.missing import Missing
-from rollback.recovery.services import Left, Service
+from rollback.recovery.services import Left, Ran, Service
 from rollback.recovery.users import Visitor
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class _Procedure:
 
     def _steps(self) -> Iterator[Step]:
         yield self._preflight().recorded()
+        yield self._ran()
         yield self._files()
         if self.ground.from_archive:
             yield self._images()
@@ -98,6 +99,12 @@ class _Procedure:
         parts = self.ground.deployment.settings.parts
         return Preflight(
             self.ground.deployment, self.ground.folder, (*parts.nginx, *parts.certificates, *parts.monitoring)
+        )
+
+    def _ran(self) -> Step:
+        ran = Ran(self.ground)
+        return Step(
+            "what ran is known", "whoever takes it back lets it run again", ran.reading, ran.note, ran.run_again
         )
 
     def _files(self) -> Step:
@@ -138,7 +145,8 @@ class _Procedure:
 
     def _aside(self) -> Step:
         cause = "room for the restore; what is in it stays as evidence"
-        return Step("damaged database set aside", cause, self._is_aside, self.database.set_aside, final=True)
+        act, undo = self.database.set_aside, self.database.put_back
+        return Step("damaged database set aside", cause, self._is_aside, act, undo, final=True)
 
     def _is_aside(self) -> Reading:
         return self.database.is_aside() if self.database.found else Reading(holds=False, seen="not examined yet")
@@ -148,7 +156,7 @@ class _Procedure:
             if one.key in self._facts["fill"]:
                 filled = Filled(self.ground, one)
                 cause = f"it is gone, and {one.service or 'monitoring'} keeps its data there"
-                yield Step(f"volume {one.key} filled", cause, filled.reading, filled.fill, final=True)
+                yield Step(f"volume {one.key} filled", cause, filled.reading, filled.fill, filled.leave, final=True)
 
     def _up(self, name: str, cause: str, *, moves_users: bool = False) -> Step:
         service = Service(self.ground, name)

@@ -6,12 +6,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rollback import progress
+from rollback.archive import room
 from rollback.archive.shelf import FullShelf
+from rollback.containment.revocation import nothing_older
 from rollback.database.backup.desk import Desk
 from rollback.documents.verification import verify
 from rollback.outcome import NothingToDo, Refused, Stop
 from rollback.parts.volumes import Volumes
 from rollback.recovery.ground import KEPT, known_as
+from rollback.recovery.room import places
 from rollback.recovery.services import order
 
 if TYPE_CHECKING:
@@ -39,7 +42,8 @@ def survey(
         monitoring: the volumes of the monitoring stack come back, where they are gone.
 
     Raises:
-        Refused: no archive can be believed, or it is another project's.
+        Refused: no archive can be believed, it is another project's, there is no room for what it holds, or it would
+            bring back what was revoked.
         NothingToDo: everything runs and is healthy.
     """
     read = _Counter()
@@ -47,12 +51,16 @@ def survey(
         chosen = FullShelf(deployment, Desk.of(deployment).journal).choose(name, read)
     archive = chosen.manifest
     _same_project(deployment, archive)
+    nothing_older(deployment, f"The archive {archive.id}", archive.at)
     here = known_as(deployment, archive.project)
     if not everything:
         _something_to_do(here)
     application = KEPT if not everything and _application_whole(here) else "archive"
     services = [one.service for one in archive.images]
-    names = {one for image in archive.images for one in image.names}
+    names = here.image_ids({one for image in archive.images for one in image.names})
+    fill = [one.key for one in archive.volumes if _gone(here, one.name) and (monitoring or not one.monitoring)]
+    load = application != KEPT and any(names[name] != one.id for one in archive.images for name in one.names)
+    room.enough(places(here, archive, fill, load=load))
     return {
         "run": run,
         "since": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -66,9 +74,12 @@ def survey(
         "skipped": chosen.skipped,
         "notes": chosen.notes,
         "services": order(here.settings, _services(here) if application == KEPT else services),
-        "left": [{"id": one.id, "name": one.name, "running": one.running} for one in here.containers()],
-        "names": here.image_ids(names),
-        "fill": [one.key for one in archive.volumes if _gone(here, one.name) and (monitoring or not one.monitoring)],
+        "left": [
+            {"id": one.id, "name": one.name, "service": "" if one.one_off else one.service, "running": one.running}
+            for one in here.containers()
+        ],
+        "names": names,
+        "fill": fill,
     }
 
 

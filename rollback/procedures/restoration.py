@@ -97,8 +97,7 @@ class _Procedure:
 
     @property
     def _folder(self) -> Path:
-        runs: Path = self.deployment.state / "runs"
-        return runs / str(self.facts["run"])
+        return self.deployment.run_folder(self.facts["run"])
 
     def _preflight(self) -> Preflight:
         return Preflight(self.deployment, self._folder)

@@ -80,7 +80,7 @@ class _Procedure:
 
     def plan(self) -> Plan:
         """Top to bottom as the operator reads it."""
-        before = Preflight(self.deployment, self.deployment.state / "runs" / self.facts["run"])
+        before = Preflight(self.deployment, self.deployment.run_folder(self.facts["run"]))
         back = Step(
             "rows as they were before the repair",
             "in one transaction that commits only if nothing else has changed",

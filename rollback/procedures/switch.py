@@ -99,8 +99,7 @@ class _Procedure:
     @property
     def folder(self) -> Path:
         """The run's own."""
-        runs: Path = self.deployment.state / "runs"
-        return runs / str(self.facts["run"])
+        return self.deployment.run_folder(self.facts["run"])
 
     def plan(self) -> Plan:
         """Top to bottom as the operator reads it."""

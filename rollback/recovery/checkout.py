@@ -16,6 +16,7 @@ from rollback.parts.files import FileRecord
 from rollback.plan import Reading
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from rollback.recovery.ground import Ground
@@ -39,15 +40,19 @@ class Checkout:
 
     @cached_property
     def wanted(self) -> list[FileRecord]:
-        """What is to be as recorded: the application's files if they come from the archive; releases that are gone.
+        """What is to be as recorded: the application's files if they come from the archive; our own that are gone.
 
         Raises:
             Failed: the archive's list cannot be believed.
         """
         groups = self._records()
         found = [one for name in groups if name not in (SETTINGS, RELEASES) for one in groups[name]]
-        gone = [one for one in groups.get(RELEASES, ()) if not (self._root / one.path).exists()]
-        return [*(found if self.ground.from_archive else ()), *gone]
+        if self.ground.from_archive:
+            return [*found, *self._gone(groups.get(SETTINGS, ())), *self._gone(groups.get(RELEASES, ()))]
+        return self._gone(groups.get(RELEASES, ()))
+
+    def _gone(self, records: Iterable[FileRecord]) -> list[FileRecord]:
+        return [one for one in records if not (self._root / one.path).exists()]
 
     def _records(self) -> dict[str, list[FileRecord]]:
         try:

@@ -56,6 +56,13 @@ class Filled:
             raise Failed(f"{self.ground.facts['file']}: {why}.", "name another archive") from None
         self.ground.note(self._note, {"volume": self.volume.name})
 
+    def leave(self) -> None:
+        """A volume that is only half filled is taken away again: nobody may take it for one that was left."""
+        volumes = self.ground.volumes()
+        if self.ground.noted(self._note) is None and volumes.there(self.volume.name):
+            self.ground.freed(self.volume.name)
+            volumes.remove(self.volume.name)
+
 
 @dataclass(frozen=True)
 class Uploaded:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollback import commands, progress
 from rollback.archive.manifest import BACKUP
-from rollback.database import disposable, server
+from rollback.database import server
 from rollback.database.anew import Anew
 from rollback.database.backup.desk import Desk
 from rollback.database.backup.shelf import Backup
@@ -113,7 +113,7 @@ class Database:
         good, told = volumes.is_copy(one.name, kept)
         if not good:
             raise Failed(f"{one.name} could not be copied: {told}.", "nothing was changed in it; look at the disk")
-        self.ground.note(_COPIED, {"volume": kept})
+        self.ground.note(_COPIED, {"volume": kept, "labels": volumes.labels(one.name)})
 
     def _backup_says(self) -> Manifest:
         raw = self.ground.members.small(f"{BACKUP}manifest.json")
@@ -135,19 +135,40 @@ class Database:
 
     def set_aside(self) -> None:
         """Remove the volume; what was in it lies in a copy that was compared. Containers that had it go as well."""
-        one, deployment = self.volume(), self.ground.deployment
+        one = self.volume()
         if not self.ground.volumes().there(self.ground.kept_volume(one.key)):
             raise Failed(f"The copy of {one.name} is gone: nothing is removed.", "`rollback abort`, then begin again")
-        disposable.sweep(deployment.engine)
-        using = set(deployment.engine.ask(commands.containers(f"volume={one.name}")).split())
-        ours = {each.id for each in deployment.containers()}
-        if using - ours:
-            raise Failed(f"{one.name} is used by a container of another project.", "stop that one first")
-        if using:
-            deployment.engine.ask(commands.remove(sorted(using)))
+        self.ground.freed(one.name)
         if self.ground.volumes().there(one.name):
             self.ground.volumes().remove(one.name)
         self.ground.note(_ASIDE, {"volume": one.name})
+
+    def put_back(self) -> None:
+        """Let a database that was sound, and was set aside because somebody said so, serve again.
+
+        One that was damaged stays aside: its copy is evidence, and the way is forward. What was restored in its place
+        is set aside in turn, because users may have written to it.
+
+        Raises:
+            Failed: it could not be copied back; both copies are there.
+        """
+        volumes, one = self.ground.volumes(), self.volume()
+        kept, later = self.ground.kept_volume(one.key), self.ground.kept_volume(f"{one.key}_restored")
+        if self.found.get("state") != ASKED or not volumes.there(kept):
+            return
+        self.ground.freed(one.name)
+        if volumes.there(one.name) and not volumes.there(later):
+            volumes.set_aside(one.name, later, self.ground.run)
+        if volumes.there(one.name):
+            volumes.remove(one.name)
+        # made here and not by Compose, whose container would put into it what the image has there
+        labels = (self.ground.noted(_COPIED) or {}).get("labels", {})
+        self.ground.deployment.engine.ask(commands.make_volume(one.name, labels))
+        volumes.copy(kept, one.name)
+        good, told = volumes.is_copy(kept, one.name)
+        if not good:
+            raise Failed(f"{kept} could not be copied back to {one.name}: {told}.", "both are there; look at the disk")
+        self.ground.forget(_ASIDE)
 
     # restored
 

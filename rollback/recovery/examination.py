@@ -17,6 +17,7 @@ from psycopg import sql
 
 from rollback import commands, progress
 from rollback.database import server
+from rollback.database.anew import Anew
 from rollback.engine import POLL_SECONDS, CommandFailed
 from rollback.outcome import Failed, Stop
 
@@ -144,6 +145,8 @@ class Examination:
             there = admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone()
         if there is None:
             return FRESH, f"there is no database {name} in it"
+        if (begun := Anew(one, name).unfinished()) is not None:
+            return FRESH, f"a restore of {begun} was begun in it and never ended"
         with progress.watched(lambda: "every row of it is read"):
             done = one.run(["pg_dump", "-f", "/dev/null", "--dbname", name], seconds=24 * 3600)
         server.ended(done, "pg_dump")

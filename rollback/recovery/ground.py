@@ -8,8 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rollback import commands
 from rollback.archive.shelf import Full, FullShelf
 from rollback.archive.verify import Members
+from rollback.database import disposable
 from rollback.database.backup.desk import Desk
 from rollback.database.backup.signing import Untrue
 from rollback.outcome import Failed
@@ -51,7 +53,7 @@ class Ground:
     @property
     def folder(self) -> Path:
         """Where the run keeps what it has found, decided and saved."""
-        return self.deployment.state / "runs" / self.run
+        return self.deployment.run_folder(self.run)
 
     @cached_property
     def archive(self) -> Archive:
@@ -110,6 +112,28 @@ class Ground:
     def kept_volume(self, key: str) -> str:
         """The name under which what is left of a volume is set aside."""
         return f"{self.deployment.project}_kept-{self.run}_{key}"
+
+    def freed(self, volume: str) -> None:
+        """Have nobody hold a volume: containers of ours that do are removed.
+
+        Raises:
+            Failed: somebody else's does.
+        """
+        engine = self.deployment.engine
+        disposable.sweep(engine)
+        using = set(engine.ask(commands.containers(f"volume={volume}")).split())
+        ours = {each.id: each for each in self.deployment.containers()}
+        if using - ours.keys():
+            raise Failed(f"{volume} is used by a container of another project.", "stop that one first")
+        seconds = self.deployment.settings.timing.stop
+        if running := sorted(one for one in using if ours[one].running):
+            engine.ask(commands.stop(running, seconds=seconds), seconds=seconds + 60)
+        if using:
+            engine.ask(commands.remove(sorted(using)))
+
+    def forget(self, name: str) -> None:
+        """What was written down is not so any more."""
+        (self.folder / name).unlink(missing_ok=True)
 
     def note(self, name: str, what: dict[str, Any]) -> None:
         """Write something down in the run's folder: what was decided must not be decided again after a kill."""

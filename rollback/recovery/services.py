@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from rollback.recovery.ground import Ground
     from rollback.settings import Settings
 
-__all__ = ["Left", "Service", "order"]
+__all__ = ["Left", "Ran", "Service", "order"]
 
+_RAN = "ran.json"
 #: A database that went down hard goes through its log first.
 _PATIENCE = 600
 
@@ -62,6 +63,31 @@ class Left:
         ran = [one["id"] for one in self.ground.facts["left"] if one["running"] and one["id"] in there]
         if ran:
             self.ground.deployment.engine.ask(commands.start(ran))
+
+
+@dataclass(frozen=True)
+class Ran:
+    """The services that ran before: an abort lets them run again, whatever they were replaced by."""
+
+    ground: Ground
+
+    def reading(self) -> Reading:
+        """Whether they are known."""
+        told = self.ground.noted(_RAN)
+        return Reading(told is not None, f"{len(told['services'])} services ran" if told else "not noted yet")
+
+    def note(self) -> None:
+        """Write them down."""
+        ran = {str(one.get("service") or "") for one in self.ground.facts["left"] if one["running"]}
+        self.ground.note(_RAN, {"services": sorted(ran - {""})})
+
+    def run_again(self) -> None:
+        """What is gone or was made anew, as the files have it that are in their place again; nobody waits for it."""
+        deployment, left = self.ground.deployment, {one["id"] for one in self.ground.facts["left"]}
+        runs = {one.service for one in deployment.containers() if one.running and one.id in left}
+        gone = sorted({*(self.ground.noted(_RAN) or {"services": []})["services"]} - runs)
+        if gone:
+            deployment.engine.ask(deployment.compose.up(gone, wait_seconds=None))
 
 
 @dataclass(frozen=True)

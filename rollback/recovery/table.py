@@ -37,6 +37,8 @@ class RecoveryTable(Table):
 
     Attributes:
         folder: where full backups lie; best on another disk, or another host.
+        keep_daily: so many of the newest days with full backups keep one; weekly and monthly alike.
+        keep_verified: so many proven ones stay whatever the other figures say.
         first: services that come up first, in this order, each when the one before is ready.
         monitoring: volumes of the monitoring stack, by their names on the engine.
         users: what users have to be able to do afterwards.
@@ -44,6 +46,10 @@ class RecoveryTable(Table):
     """
 
     folder: str = ".rollback/full"
+    keep_daily: int = Field(default=3, ge=0, le=3660)
+    keep_weekly: int = Field(default=2, ge=0, le=520)
+    keep_monthly: int = Field(default=1, ge=0, le=1200)
+    keep_verified: int = Field(default=2, ge=1, le=1000)
     first: list[str] = Field(default_factory=list)
     monitoring: list[str] = Field(default_factory=list)
     users: list[UserTable] = Field(default_factory=list)

@@ -55,6 +55,8 @@ class State(_Model):
         settings: of the database and of roles in it.
         roles: name -> attributes and memberships; never a password.
         migrations: applied, oldest first.
+        server: its settings, rules and databases; nothing that a restore brings back, and what a containment compares.
+            None for a backup that was taken without.
     """
 
     logical: str = Field(pattern=_HASH)
@@ -65,6 +67,7 @@ class State(_Model):
     settings: list[str]
     roles: dict[str, str]
     migrations: list[str]
+    server: dict[str, str] | None = None
 
 
 class Uploads(_Model):

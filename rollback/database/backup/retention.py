@@ -66,14 +66,14 @@ class Decision:
 def decide(items: Iterable[Item], policy: Policy, now: datetime) -> list[Decision]:
     """One decision a backup, newest first.
 
-    Guarantees: the newest is never obsolete; nothing is, while fewer than `policy.verified` proven ones are there;
-    and of the proven ones at least so many stay.
+    Guarantees: neither the newest nor the newest proven one is ever obsolete; nothing is, while fewer than
+    `policy.verified` proven ones are there; and of the proven ones at least so many stay.
     """
     ordered = sorted(items, key=lambda one: (one.at, one.id), reverse=True)
     counted = [one for one in ordered if not one.doubt and one.at <= now]
     reasons = _reasons(counted, policy)
     decisions = {one.id: _first(one, reasons, now) for one in ordered}
-    return [_floored(one, decisions, ordered, policy) for one in ordered]
+    return [_floored(one, decisions, ordered, policy, counted) for one in ordered]
 
 
 def _first(one: Item, reasons: dict[str, str], now: datetime) -> Decision:
@@ -114,10 +114,14 @@ def _buckets(counted: Sequence[Item], bucket: Callable[[datetime], str], limit: 
     return found
 
 
-def _floored(one: Item, decisions: dict[str, Decision], ordered: Sequence[Item], policy: Policy) -> Decision:
+def _floored(
+    one: Item, decisions: dict[str, Decision], ordered: Sequence[Item], policy: Policy, counted: Sequence[Item]
+) -> Decision:
     decision = decisions[one.id]
     if decision.verdict is not Verdict.OBSOLETE:
         return decision
+    if one.id == next((other.id for other in counted if other.verified), None):
+        return Decision(one.id, Verdict.FLOOR, "the newest proven one")
     proven = [other for other in ordered if other.verified and not other.doubt]
     if len(proven) < policy.verified:
         return Decision(one.id, Verdict.FLOOR, f"only {len(proven)} of {policy.verified} proven ones are there")

@@ -20,9 +20,11 @@ from rollback.outcome import Failed, Refused
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Keys", "Untrue", "digest", "private_file"]
+__all__ = ["Keys", "Untrue", "digest", "private_file", "same_fingerprint"]
 
 _OTHERS = 0o077
+#: Hexadecimal digits: nobody makes a second key with the same 128 bits.
+_FINGERPRINT = 32
 
 
 class Untrue(Exception):  # noqa: N818 -- says what the bytes are, not what went wrong
@@ -32,6 +34,12 @@ class Untrue(Exception):  # noqa: N818 -- says what the bytes are, not what went
 def digest(raw: bytes) -> str:
     """SHA-256, hexadecimal."""
     return hashlib.sha256(raw).hexdigest()
+
+
+def same_fingerprint(one: str, other: str) -> bool:
+    """Whether two fingerprints are the same, however they are grouped; never where one is cut short."""
+    plain, others = (text.replace(":", "").replace(" ", "").lower() for text in (one, other))
+    return plain == others and len(plain) == _FINGERPRINT
 
 
 def private_file(path: Path, what: str) -> bytes:
@@ -118,13 +126,22 @@ class Keys:
             raise Untrue("its signature is not that of this deployment") from None
         return body
 
+    def fingerprint(self) -> str:
+        """What tells this public key from all others, short enough to be compared by eye.
+
+        Raises:
+            Refused: it is not recorded here.
+        """
+        found = hashlib.sha256(self._public().public_bytes_raw()).hexdigest()[:_FINGERPRINT]
+        return ":".join(found[at : at + 4] for at in range(0, _FINGERPRINT, 4))
+
     def _public(self) -> Ed25519PublicKey:
         try:
             return Ed25519PublicKey.from_public_bytes(bytes.fromhex(self.public_path.read_text("ascii").strip()))
         except OSError:
             raise Refused(
                 f"The public key {self.public_path} is not there, so no backup can be believed.",
-                "put it back from where it is kept",
+                "put it back from where it is kept; without it, name a full backup's file: `rollback recover FILE`",
             ) from None
         except ValueError:
             raise Refused(f"{self.public_path} holds no Ed25519 key.", "put it back from where it is kept") from None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
-from rollback.database import contents, fingerprint
+from rollback.database import cluster, contents, fingerprint
 from rollback.database.backup.manifest import State, TableState
 from rollback.database.server import WORK, run_alone
 from rollback.outcome import Failed
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rollback.database.server import Connection, Server
 
-__all__ = ["archived_sequences", "differences", "migrations", "read", "roles"]
+__all__ = ["acl", "archived_sequences", "differences", "migrations", "read", "roles", "settings"]
 
 _ACL = """
     SELECT 'owner ' || pg_get_userbyid(d.datdba) FROM pg_database d WHERE d.datname = current_database()
@@ -66,9 +66,10 @@ def read(server: Server, connection: Connection, database: str, history: str, *,
         strict=fingerprint.strict(server, database, snapshot=snapshot),
         tables=_tables(connection),
         sequences=contents.sequences(connection),
-        acl=_texts(connection, _ACL),
-        settings=_texts(connection, _SETTINGS),
+        acl=acl(connection),
+        settings=settings(connection),
         roles=roles(connection),
+        server=cluster.read(server, connection, database),
         migrations=migrations(connection, history),
     )
 
@@ -76,6 +77,16 @@ def read(server: Server, connection: Connection, database: str, history: str, *,
 def roles(connection: Connection) -> dict[str, str]:
     """The server's roles: name -> attributes and memberships; never a password."""
     return {str(name): str(text) for name, text in _rows(connection, _ROLES)}
+
+
+def acl(connection: Connection) -> list[str]:
+    """The owner of the database of a session, and the grants on it."""
+    return _texts(connection, _ACL)
+
+
+def settings(connection: Connection) -> list[str]:
+    """The settings of the database of a session, also those that a role has in it alone; its encoding."""
+    return _texts(connection, _SETTINGS)
 
 
 def _tables(connection: Connection) -> dict[str, TableState]:

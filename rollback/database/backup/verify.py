@@ -26,7 +26,7 @@ from rollback.database.backup.signing import Untrue, digest
 from rollback.database.backup.take import READ
 from rollback.database.scratch import USER, scratch
 from rollback.database.server import ended, run_alone
-from rollback.engine import CommandFailed
+from rollback.engine import AWAY, CommandFailed
 from rollback.outcome import Failed, Refused
 from rollback.parts.files import sha256
 
@@ -44,6 +44,8 @@ __all__ = ["Climb", "Rung", "Unproven", "Verifier"]
 _SHOWN = 3
 #: What says nothing about the backup.
 _OF_THE_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+#: The same in the words of docker and of PostgreSQL.
+_SAID_BY_IT = (*AWAY, "no space left on device")
 
 
 @dataclass(frozen=True)
@@ -80,11 +82,18 @@ class Climb:
 
     @contextmanager
     def rung(self, name: str) -> Iterator[list[str]]:
-        """One rung; the block leaves a sentence in the list, or says why it does not hold."""
+        """One rung; the block leaves a sentence in the list, or says why it does not hold.
+
+        Raises:
+            Unproven: it does not.
+            Failed: whether it does cannot be told; nothing is said about the backup.
+        """
         started, seen = time.monotonic(), list[str]()
         try:
             yield seen
         except (Untrue, CommandFailed) as error:
+            if any(one in str(error).lower() for one in _SAID_BY_IT):
+                raise Failed(f"The rung `{name}` could not be climbed: {error}", "mend that, then repeat it") from error
             raise Unproven(self.backup, name, str(error).rstrip(".")) from error
         except OSError as error:
             if error.errno in _OF_THE_MACHINE:

@@ -1,0 +1,74 @@
+"""A restore into a new cluster that is cut off: what it has left is never taken for what was there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rollback import commands
+from rollback.database import disposable, server
+from rollback.database.anew import Anew
+from rollback.database.backup.shelf import Shelf
+from rollback.database.backup.signing import Keys
+from rollback.database.backup.take import Order, take
+from rollback.database.scratch import ready
+from rollback.engine import CommandFailed, Engine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from rollback.database.backup.shelf import Backup
+    from rollback.database.server import Server
+
+pytestmark = [pytest.mark.engine, pytest.mark.database]
+
+IMAGE, LIVE = "spheroseg-drill/db:15", "spheroseg"
+
+
+@pytest.fixture
+def one(tmp_path: Path) -> Iterator[Server]:
+    """A server with a database of two tables."""
+    engine, name = Engine(tmp_path), disposable.name("anew")
+    env = {"POSTGRES_PASSWORD": "x", "POSTGRES_USER": "postgres"}
+    argv = commands.scratch(IMAGE, name=name, label=disposable.label(), settings=())
+    with (
+        disposable.started(engine, name, argv, env) as container,
+        server.of_container(engine, container, user="postgres", password=env["POSTGRES_PASSWORD"]) as found,
+    ):
+        ready(found)
+        with found.connect("postgres", autocommit=True) as session:
+            session.execute("CREATE DATABASE spheroseg")
+        with found.connect(LIVE, autocommit=True) as session:
+            session.execute("CREATE TABLE schema_migrations (version text PRIMARY KEY)")
+            session.execute("CREATE TABLE notes AS SELECT n FROM generate_series(1, 1000) n")
+        yield found
+
+
+def backup_of(one: Server, folder: Path) -> Backup:
+    """A backup of it."""
+    shelf = Shelf(folder / "backups", Keys(folder / "key"))
+    with shelf.held("test"):
+        return take(one, shelf, Order(LIVE), lambda _manifest, _digest: None)
+
+
+def test_a_restore_that_never_ended_is_known_until_one_ends(one: Server, tmp_path: Path) -> None:
+    """Also where all rows are there already: whoever killed it knows nothing of them."""
+    backup, anew = backup_of(one, tmp_path), Anew(one, LIVE)
+    manifest = backup.manifest()
+    assert anew.unfinished() is None
+    cut = tmp_path / "cut"
+    (cut / "dump").mkdir(parents=True)
+    for path in backup.folder.rglob("*"):
+        if path.is_file():
+            (cut / path.relative_to(backup.folder)).write_bytes(path.read_bytes())
+    largest = max((cut / "dump").glob("*.dat*"), key=lambda path: path.stat().st_size)
+    largest.write_bytes(largest.read_bytes()[:-20])
+    with pytest.raises(CommandFailed):
+        anew.restore(manifest, cut)
+    assert anew.unfinished() == manifest.id
+    assert anew.restored(manifest.id)[0] is False
+    anew.restore(manifest, backup.folder)
+    assert anew.unfinished() is None
+    assert anew.restored(manifest.id)[0] is True

@@ -1,0 +1,132 @@
+"""Rotation of secrets: wherever it is interrupted, going on leaves no old value behind and no record damaged."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from rollback.containment.keyring import Revoked
+from rollback.containment.rotation import Rotation
+from rollback.deployment import Deployment
+from rollback.outcome import Refused
+from rollback.parts import files
+from rollback.parts.snapshot import Snapshots
+from rollback.procedures import target
+from rollback.release import Release, Shelf, write_manifest
+
+REFERENCE = Path(__file__).parents[2] / "fixtures" / "spheroseg"
+BACKEND, MONITORING = "packages/backend/.env", "monitoring/.env"
+#: As a hasty team has them: the database's password is its user's name, and an older release had another secret.
+NOW = "JWT_SECRET=second\nSESSION_SECRET=postgres\nSOME_USER=postgres\n"
+OLDER = NOW.replace("second", "first")
+
+
+class Killed(BaseException):
+    """The operator's machine dies."""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Deployment:
+    """Env files without a database's password, two releases and a snapshot; nothing of it needs an engine."""
+    root = tmp_path / "checkout"
+    for name in (BACKEND, MONITORING):
+        (root / name).parent.mkdir(parents=True)
+    text = (REFERENCE / "rollback.toml").read_text(encoding="utf-8")
+    for name in ("POSTGRES_PASSWORD", "DATABASE_URL", "REDIS_PASSWORD", "REDIS_URL"):
+        text = text.replace(f'{name} = "{"redis" if "REDIS" in name else "database"}"\n', "")
+    (root / "rollback.toml").write_text(text, encoding="utf-8")
+    found = Deployment.load(root)
+    found.state.mkdir()
+    for version, content in (("v1", OLDER), ("v2", NOW)):
+        for name in (BACKEND, MONITORING):
+            (root / name).write_text(content, encoding="utf-8")
+        record(found, version)
+    Snapshots(found).take("evening")
+    return found
+
+
+def record(deployment: Deployment, version: str) -> None:
+    """A release of env files alone, one of them in the folder of the monitoring stack."""
+    folder = deployment.state / "releases" / version
+    kept = {
+        "environment": files.capture(deployment.root, [BACKEND], folder / "files"),
+        "monitoring": files.capture(deployment.root, ["monitoring"], folder / "files"),
+    }
+    write_manifest(Release(version, version, folder, {}, kept, "", [], [], None, None))
+
+
+def copies(deployment: Deployment) -> list[Path]:
+    """Every env file, live and recorded."""
+    stores = [deployment.root, *sorted(deployment.state.glob("*/*/files"))]
+    return [store / name for store in stores for name in (BACKEND, MONITORING)]
+
+
+def test_every_copy_has_the_new_values_and_can_be_put_back(checkout: Deployment, tmp_path: Path) -> None:
+    """Also the secret that only an older release had; what is no secret stays, whatever its value."""
+    rotation = Rotation(checkout, tmp_path / "run")
+    assert rotation.possible() == ["JWT_SECRET", "SESSION_SECRET"]
+    assert not rotation.reading().holds
+    rotation.rotate()
+    assert rotation.reading().holds
+    texts = {one.read_text(encoding="utf-8") for one in copies(checkout)}
+    assert len(copies(checkout)) == 8
+    assert len(texts) == 1
+    (text,) = texts
+    assert "SOME_USER=postgres\n" in text
+    assert "first" not in text
+    assert "second" not in text
+    assert all(Revoked.of(checkout).since(one) for one in ("first", "second", "postgres"))
+    assert [Shelf(checkout).good(one).version for one in ("v1", "v2")] == ["v1", "v2"]
+    assert target.recorded(checkout, "evening").version == "evening"
+
+
+def test_wherever_it_is_killed_it_goes_on(
+    checkout: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After each single write: what went on is as what was never interrupted, and no release counts as damaged."""
+    real, writes = files.write, 0
+    kills = 0
+    while True:
+        run, allowed = tmp_path / f"run {kills}", kills
+
+        def write(where: Path, content: str, mode: int | None = None, *, allowed: int = allowed) -> None:
+            nonlocal writes
+            if writes == allowed:
+                raise Killed
+            writes += 1
+            real(where, content, mode)
+
+        saved = tmp_path / f"saved {kills}"
+        shutil.copytree(checkout.root, saved)
+        writes = 0
+        monkeypatch.setattr(files, "write", write)
+        try:
+            Rotation(checkout, run).rotate()
+        except Killed:
+            monkeypatch.setattr(files, "write", real)
+        else:
+            break
+        rotation = Rotation(checkout, run)
+        assert not rotation.reading().holds, f"after {kills} writes it counts as done"
+        rotation.rotate()
+        assert rotation.reading().holds
+        assert len({one.read_text(encoding="utf-8") for one in copies(checkout)}) == 1
+        assert [Shelf(checkout).good(one).version for one in ("v1", "v2")] == ["v1", "v2"]
+        assert target.recorded(checkout, "evening").version == "evening"
+        shutil.rmtree(checkout.root)
+        shutil.copytree(saved, checkout.root)
+        kills += 1
+    assert kills == 13  # revoked, new values, eight env files, three manifests
+
+
+def test_a_snapshot_with_a_revoked_secret_is_no_target(checkout: Deployment, tmp_path: Path) -> None:
+    """One that was brought back from elsewhere, say."""
+    kept = checkout.state / "snapshots/evening"
+    shutil.copytree(kept, tmp_path / "elsewhere")
+    Rotation(checkout, tmp_path / "run").rotate()
+    shutil.rmtree(kept)
+    shutil.copytree(tmp_path / "elsewhere", kept)
+    with pytest.raises(Refused, match=r"evening has a value for JWT_SECRET .* that was revoked on"):
+        target.recorded(checkout, "evening")
