@@ -222,8 +222,8 @@ def _fresh(given: Answers) -> str:
 
 _NO_MEASURE = "There is no earlier run to compare with: no drill of this run was in an earlier one."
 _NOTHING_WORSE = (
-    "<p>Nothing: no drill fails that passed, and none is slower by more than 25 % than on a host as fast before, "
-    "beyond what the spacing of the probes explains.</p>"
+    "<p>Nothing: no drill fails that passed, and none is slower by more than 25 % and two seconds than on a host as "
+    "fast before, beyond what the spacing of the probes explains.</p>"
 )
 
 

@@ -90,8 +90,8 @@ def titles(drills: Sequence[Drill]) -> dict[str, Any]:
 def rules(drills: Sequence[Drill], earlier: Sequence[Run] = ()) -> list[dict[str, Any]]:
     """Return the quality gate: nothing failed, nothing held against the run, each figure within its limit.
 
-    The limits: each objective met, no write lost, nothing slower than last time by more than 25 %. A figure without a
-    sample breaks its rule.
+    The limits: each objective met, no write lost, nothing slower than last time by more than 25 % and two seconds. A
+    figure without a sample breaks its rule.
     """
     limits = [(one.key, one.limit) for drill in drills for one in figures(drill, earlier) if one.limit is not None]
     whole = [(key, 0) for key in OVERALL]

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
     from reports.lines import Drill
 
-__all__ = ["WORSE", "Point", "Run", "comparable", "read", "slower", "worse"]
+__all__ = ["JITTER", "WORSE", "Point", "Run", "comparable", "read", "slower", "worse"]
 
 #: Slower than last time by more than this share is a finding.
 WORSE = 0.25
+#: Seconds by which the same code's recovery differs from run to run, seen with recoveries of four to eight seconds.
+JITTER = 2.0
 #: Times are compared between hosts whose answers before the fault took as long, within this factor.
 _AS_FAST = 1.5
 _PASSED = "passed"
@@ -104,16 +106,16 @@ def slower(drill: Drill, past: Sequence[Run]) -> float | None:
     """Return by which share the drill is slower than last time, 0 if it is not; None if nothing is comparable.
 
     The lower bound of now is held against the upper bound of then: what the spacing of the probes may explain is no
-    finding. A drill that never came back is infinitely slower.
+    finding, and neither are two seconds more. A drill that never came back is infinitely slower.
     """
     last = comparable(drill, past)
     if last is None or not last.rto or drill.slowest_low is None:
         return None
-    return max(0.0, drill.slowest_low / last.rto - 1)
+    return drill.slowest_low / last.rto - 1 if drill.slowest_low - last.rto > JITTER else 0.0
 
 
 def worse(drill: Drill, past: Sequence[Run]) -> str:
-    """Return a sentence if the drill is slower than last time by more than 25 %, and an empty one otherwise."""
+    """Return a sentence if the drill is slower than last time by more than 25 % and two seconds, else an empty one."""
     last, share = comparable(drill, past), slower(drill, past)
     if last is None or share is None or share <= WORSE:
         return ""

@@ -35,6 +35,7 @@ class Run:
         command: exactly what was typed, to run it again.
         started: UTC, ISO 8601; the same for `ended`.
         complete: it was meant to drill every procedure: the monthly drill, or everything.
+        asked: the expression of markers by which its drills were chosen; empty without one.
         selected: the drills that ran or should have.
         left: the drills that were collected and left out.
         gate: what the gate holds against the run, a sentence each.
@@ -46,6 +47,7 @@ class Run:
     started: str = ""
     ended: str = ""
     complete: bool = False
+    asked: str = ""
     selected: tuple[Planned, ...] = ()
     left: tuple[Planned, ...] = ()
     gate: tuple[str, ...] = ()

@@ -95,8 +95,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def per_path(bounds: dict[str, float]) -> str:
-    """Return ``frontend 1.2 s, read 3.4 s``."""
-    return ", ".join(f"{cell(path)} {seconds(high)}" for path, high in sorted(bounds.items())) or UNKNOWN
+    """Return ``frontend 1.2 s, read 3.4 s``: the paths that were down at all."""
+    if not bounds:
+        return UNKNOWN
+    return ", ".join(f"{cell(path)} {seconds(high)}" for path, high in sorted(bounds.items()) if high) or "none"
 
 
 def cell(text: str) -> str:

@@ -276,7 +276,8 @@ def test_b(record):
     run(project, two, "-n1", "-m", "monthly", "drills")
     known = json.loads((project.path / LATEST / "run.json").read_text())
     assert [one["drill"] for one in known["selected"]] == ["a"]
-    assert [(one["drill"], one["why"]) for one in known["left"]] == [("b", "not asked for")]
+    assert [(one["drill"], one["why"]) for one in known["left"]] == [("b", "no part of -m monthly")]
+    assert known["asked"] == "monthly"
     assert known["command"].endswith("-n1 -m monthly drills")
     assert known["ended"] >= known["started"]
 

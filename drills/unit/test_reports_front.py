@@ -131,6 +131,16 @@ def test_a_partial_run_says_so() -> None:
     assert "partial run" not in page(ALL)
 
 
+def test_the_gate_of_a_release_answers_for_itself() -> None:
+    """Green it is a yes as far as it goes, red it is none, and it is no monthly drill."""
+    gate = Run(**{**WHOLE.__dict__, "complete": False, "asked": "gate"})
+    assert "today? As far as the gate of a release goes: yes. " in page(ALL[:2], run=gate)
+    assert "It was the gate of a release and stands for no monthly drill." in page(ALL[:2], run=gate)
+    red = Run(**{**gate.__dict__, "gate": ("drill a is worse than last time",)})
+    assert "today? Not shown: this was a partial run." in page(ALL[:2], run=red)
+    assert "today? No." in page([drill(verdict="fail")], run=red)
+
+
 def test_a_procedure_shows_its_worst_figures() -> None:
     """The slowest drill's bounds, the longest downtime, what was lost and what was announced."""
     slow = drill(id="x", rto_s={"ml": {"low": 80.0, "high": 90.3}}, downtime_s={"read": {"low": 1, "high": 200.05}})

@@ -13,6 +13,7 @@ from fixtures.record import DrillRecord
 from fixtures.verdict import Verdict
 from reports import lines, metrics, runbook, wording
 from reports.build import RECORD, summarise
+from reports.summary import per_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,6 +78,19 @@ def test_a_recorded_drill_is_read_as_it_was_recorded() -> None:
     assert drill.rto == {"read": 1.5, "write": math.inf}
     assert drill.downtime == {"read": 0.7}
     assert drill.versions == {"engine": "20.10"}
+
+
+@pytest.mark.parametrize(
+    ("away", "text"),
+    [
+        ({}, "-"),
+        ({"read": 0.0, "ml": 0.0}, "none"),
+        ({"read": 3.41, "ml": 0.0, "frontend": 1.2}, "frontend 1.2 s, read 3.5 s"),
+    ],
+)
+def test_only_paths_that_were_down_are_named(away: dict[str, float], text: str) -> None:
+    """Nothing measured is a dash, and no downtime at all is none."""
+    assert per_path(away) == text
 
 
 def test_no_drill_is_said(tmp_path: Path) -> None:
