@@ -13,6 +13,7 @@ from fixtures.faults.rows import GARBAGE, LEFT, DamagedRows, every_kind, garbage
 from fixtures.history import PATHS
 from fixtures.operators import Kill, KilledOperator, served_meanwhile
 from fixtures.scenario import Scenario
+from fixtures.variations import each
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +39,10 @@ COMMANDS = (
     ("rows", "projects", *FROM, "--overwrite", "--where", f"name LIKE '{GARBAGE}%'"),
     ("rows", "images", *FROM),
 )
-KILLS = (("laying", "rows of the backup laid beside", "resume"), ("repairing", "rows repaired", "abort"))
+KILLS = {
+    "laying": ("rows of the backup laid beside", "resume"),
+    "repairing": ("rows repaired", "abort"),
+}
 
 
 def repaired(fault: DamagedRows, operator: Callable[[Drill], Outcome], **more: object) -> Scenario:
@@ -95,25 +99,12 @@ def test_every_kind_of_damage_is_repaired(drill: Bench) -> None:
     drill(repaired(every_kind(), table_after_table, command=COMMANDS[-1]))
 
 
+# while rows are laid beside, nothing of the live tables is written yet
 @pytest.mark.trust
-@pytest.mark.parametrize(
-    ("step", "then"),
-    [
-        pytest.param(
-            step,
-            then,
-            id=f"{name}-{then}",
-            marks=[
-                pytest.mark.drill(id=f"rows-killed-{name}", **FACTS),
-                # while rows are laid beside, nothing of the live tables is written yet
-                *([pytest.mark.exhaustive] if name == "laying" else []),
-            ],
-        )
-        for name, step, then in KILLS
-    ],
-)
-def test_operator_killed_in_the_repair(drill: Bench, step: str, then: str) -> None:
+@each("name", "rows-killed", KILLS, FACTS, always={"repairing"})
+def test_operator_killed_in_the_repair(drill: Bench, name: str) -> None:
     """Killed in the course of a step, all rows are repaired or none; somebody else goes on, or takes it back first."""
+    step, then = KILLS[name]
 
     def killed(one: Drill) -> Outcome:
         outcome = KilledOperator(Kill(step), then)(one)

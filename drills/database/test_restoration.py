@@ -20,6 +20,7 @@ from fixtures.faults.database import cleaned_up, nowhere_stored
 from fixtures.history import PATHS
 from fixtures.operators import Kill, KilledOperator
 from fixtures.scenario import Scenario
+from fixtures.variations import each
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,11 +50,7 @@ FILL = "fallocate -l $(( ($(df -P -k /room | awk 'END {print $4}') - 6000) * 102
 POLL_SECONDS = 0.02
 #: The restore has created its first table.
 RESTORING = "SELECT count(*) FROM pg_stat_activity WHERE datname LIKE 'spheroseg_restored_%'"
-KILLS = (
-    ("restoring", "restored beside", "resume"),
-    ("listing", "writes stopped", "resume"),
-    ("swapping", "users served by the database", "resume"),
-)
+KILLS = {"restoring": "restored beside", "listing": "writes stopped", "swapping": "users served by the database"}
 
 
 def restored(**more: object) -> Scenario:
@@ -260,25 +257,11 @@ def test_postgresql_killed_in_the_restore(drill: Bench) -> None:
     drill(restored(operator=while_postgresql_dies))
 
 
+# the kill in the swap is the harder one
 @pytest.mark.trust
-@pytest.mark.parametrize(
-    ("step", "then"),
-    [
-        pytest.param(
-            step,
-            then,
-            id=f"{name}-{then}",
-            marks=[
-                pytest.mark.drill(id=f"database-killed-{name}", **FACTS),
-                # the kill in the swap is the harder one
-                *([pytest.mark.exhaustive] if name != "swapping" else []),
-            ],
-        )
-        for name, step, then in KILLS
-    ],
-)
-def test_operator_killed_in_the_restore(drill: Bench, step: str, then: str) -> None:
+@each("name", "database-killed", KILLS, FACTS, always={"swapping"})
+def test_operator_killed_in_the_restore(drill: Bench, name: str) -> None:
     """Killed in the course of a step, there is always a database of that name; resume reaches the end."""
     # in one of them users only read from the beginning, as the operator may ask for
-    asked = ("--read-only",) if step == "restored beside" else ()
-    drill(restored(operator=KilledOperator(Kill(step), then), command=("database", "latest", *asked)))
+    asked = ("--read-only",) if name == "restoring" else ()
+    drill(restored(operator=KilledOperator(Kill(KILLS[name]), "resume"), command=("database", "latest", *asked)))

@@ -24,6 +24,7 @@ from fixtures.halfway import home_behind_the_door, new_values_in_no_file, some_s
 from fixtures.history import PATHS
 from fixtures.operators import REFUSED, Kill, KilledOperator, ended, struck
 from fixtures.scenario import AFTER_APPLICATION, NOTHING_TO_DO, Scenario, carried_out
+from fixtures.variations import each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -271,15 +272,7 @@ KILLS = {
 }
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(
-            name, id=name, marks=[pytest.mark.drill(id=f"breach-killed-{name}", **FACTS), pytest.mark.exhaustive]
-        )
-        for name in KILLS
-    ],
-)
+@each("name", "breach-killed", KILLS, FACTS)
 def test_the_operator_is_killed(drill: Bench, intrusion: Intrusion, name: str) -> None:
     """Killed in a step and resumed: never open with old secrets, and the end is that of breach-contained."""
     drill(breached(intrusion, operator=killed(KILLS[name])))

@@ -18,6 +18,7 @@ from fixtures.faults import disaster
 from fixtures.operators import REFUSED, USAGE, Kill, KilledOperator, ended
 from fixtures.recovering import FACTS, down_meanwhile, nothing_lost, recovered, told
 from fixtures.sweep import PROJECT
+from fixtures.variations import each
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +34,13 @@ pytestmark = [pytest.mark.engine, pytest.mark.monthly, pytest.mark.emergency]
 
 #: Label of a volume that has to come back with it.
 MEASURED = {"com.docker.compose.volume": "prometheus_data"}
+#: The step in the course of which the command is killed.
+KILLS = {
+    "loading": "images at hand",
+    "filling": "volume redis_data",
+    "starting": "db ready",
+    "serving": "nginx-prod ready",
+}
 
 
 def set_aside(case: Case) -> list[Finding]:
@@ -89,25 +97,14 @@ def test_data_directory_is_damaged_and_the_operator_killed(drill: Bench) -> None
     drill(recovered(disaster.damaged(), operator=operator, said=("kept in the volume",), further=set_aside))
 
 
-@pytest.mark.parametrize(
-    ("step"),
-    [
-        pytest.param(
-            step, marks=[pytest.mark.drill(id=f"recovered-killed-{name}", **FACTS), pytest.mark.exhaustive], id=name
-        )
-        for name, step in (
-            ("loading", "images at hand"),
-            ("filling", "volume redis_data"),
-            ("starting", "db ready"),
-            ("serving", "nginx-prod ready"),
-        )
-    ],
-)
-def test_the_operator_is_killed(drill: Bench, step: str) -> None:
+@each("name", "recovered-killed", KILLS, FACTS)
+def test_the_operator_is_killed(drill: Bench, name: str) -> None:
     """Everything is gone, and the command is killed in the course of a step: `resume` goes on from there."""
     drill(
         recovered(
-            disaster.everything_gone(), operator=down_meanwhile(KilledOperator(Kill(step), "resume")), further=told
+            disaster.everything_gone(),
+            operator=down_meanwhile(KilledOperator(Kill(KILLS[name]), "resume")),
+            further=told,
         )
     )
 
