@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rollback.containment.keyring import Revoked
+from rollback.containment.keyring import Keyring, Revoked
 from rollback.containment.rotation import Rotation
 from rollback.deployment import Deployment
 from rollback.outcome import Refused
@@ -119,6 +119,24 @@ def test_wherever_it_is_killed_it_goes_on(
         shutil.copytree(saved, checkout.root)
         kills += 1
     assert kills == 13  # revoked, new values, eight env files, three manifests
+
+
+def test_each_role_of_the_database_has_a_password_of_its_own(checkout: Deployment, tmp_path: Path) -> None:
+    """Named by key: the deployment's own role, and others; of one that nobody has named it is said."""
+    text = (checkout.root / "rollback.toml").read_text(encoding="utf-8")
+    first = 'JWT_SECRET = "random"\n'
+    more = f'{first}EXPORTER_PASSWORD = "database:exporter"\nPOSTGRES_PASSWORD = "database"\n'
+    text = text.replace(first, more)
+    roles = 'roles = ["postgres", "exporter", "reports"]'
+    (checkout.root / "rollback.toml").write_text(text.replace('roles = ["postgres"]', roles), encoding="utf-8")
+    rotation = Rotation(Deployment.load(checkout.root), tmp_path / "run")
+    assert rotation.left() == ["reports"]
+    ring = Keyring.made(tmp_path / "run", rotation.table)
+    assert rotation._passwords(ring) == {  # noqa: SLF001 -- which role gets which
+        "postgres": ring.values["database"],
+        "exporter": ring.values["database:exporter"],
+    }
+    assert len(set(ring.values.values())) == len(ring.values)
 
 
 def test_a_snapshot_with_a_revoked_secret_is_no_target(checkout: Deployment, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Rotation"]
 
-_OTHERS = 0o077
+_OTHERS, _DATABASE = 0o077, "database"
 
 
 @dataclass(frozen=True)
@@ -129,19 +129,32 @@ class Rotation:
         if wanted != text or path.stat().st_mode & _OTHERS:
             files.write(path, wanted, mode=0o600)
 
+    def _passwords(self, fresh: Keyring) -> dict[str, str]:
+        """The new passwords of roles of the database."""
+        own = self.deployment.settings.database.user
+        kinds = {one: one.partition(":")[2] or own for one in fresh.values if one.partition(":")[0] == _DATABASE}
+        return {role: fresh.values[kind] for kind, role in kinds.items()}
+
+    def left(self) -> list[str]:
+        """The deployment's roles whose passwords nobody has named: they stay what they are."""
+        kinds = [one.partition(":") for one in self.table.values()]
+        named = {role or self.deployment.settings.database.user for kind, _, role in kinds if kind == _DATABASE}
+        return sorted(set(self.deployment.settings.containment.roles) - named)
+
     def _database(self, fresh: Keyring) -> None:
-        password = fresh.values.get("database")
-        if password is None:
+        passwords = self._passwords(fresh)
+        if not passwords:
             return
-        user = self.deployment.settings.database.user
         with server.of_deployment(self.deployment) as live, live.connect("postgres", autocommit=True) as session:
-            # only the verifier travels: a server that logs statements logs no password
-            verifier = session.pgconn.encrypt_password(password.encode(), user.encode(), b"scram-sha-256").decode()
-            command = sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(user), sql.Literal(verifier))
-            try:
-                session.execute(command)
-            except psycopg.Error as error:
-                raise Failed(f"PostgreSQL refuses a new password: {error.diag.message_primary}.") from error
+            for role, password in passwords.items():
+                # only the verifier travels: a server that logs statements logs no password
+                verifier = session.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
+                command = sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(verifier))
+                try:
+                    session.execute(command)
+                except psycopg.Error as error:
+                    why = error.diag.message_primary
+                    raise Failed(f"PostgreSQL refuses a new password for {role}: {why}.") from error
 
     def _shelf(self, fresh: Keyring) -> None:
         """The env files of every release and snapshot, with their hashes."""
@@ -184,7 +197,9 @@ class Rotation:
         open_ = sorted(str(one.name) for one in self._secret_files() if one.stat().st_mode & _OTHERS)
         if open_:
             return Reading(holds=False, seen=f"readable by others: {', '.join(open_)}")
-        return Reading(*self._takes(fresh)) if "database" in fresh.values else Reading(holds=True, seen=_told(fresh))
+        said = {role: self.sign_in(role, password) for role, password in self._passwords(fresh).items()}
+        wrong = [f"the database refuses the new password of {role}: {why}" for role, why in said.items() if why]
+        return Reading(not wrong, "; ".join(wrong) or _told(fresh))
 
     def _stale(self) -> list[str]:
         """Where a revoked value stands; and copies whose record does not know yet that they were rewritten."""
@@ -195,13 +210,8 @@ class Rotation:
             or (record is not None and path.is_file() and files.sha256(path) != record.sha256)
         ]
 
-    def _takes(self, fresh: Keyring) -> tuple[bool, str]:
-        """The database lets in with the new password, asked over the network as a service asks."""
-        said = self.sign_in(fresh.values["database"])
-        return not said, f"the database refuses the new password: {said}" if said else _told(fresh)
-
-    def sign_in(self, password: str) -> str:
-        """Why the database lets nobody in with this password; empty if it does.
+    def sign_in(self, role: str, password: str) -> str:
+        """Why the database does not let a role in with this password, asked over the network; empty if it does.
 
         Raises:
             Failed: it does not run.
@@ -211,7 +221,7 @@ class Rotation:
         asking = [one for one in self.deployment.containers() if one.running and one.service not in ("", table.service)]
         if not running or not asking:
             raise Failed("The database cannot be asked: it, or everybody who could ask, does not run.", "start it")
-        words = ["psql", "-X", "-w", "-Atc", "SELECT 1", "-h", table.service, "-U", table.user, "-d", table.name]
+        words = ["psql", "-X", "-w", "-Atc", "SELECT 1", "-h", table.service, "-U", role, "-d", table.name]
         argv = commands.attempt(
             words, image=running[0].image, name=disposable.name("sign-in"), label=disposable.label(),
             container=asking[0].id, env=["PGPASSWORD"],

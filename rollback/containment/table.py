@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Literal
+from typing import Annotated
 
 from pydantic import Field
 
@@ -13,6 +13,9 @@ from rollback.outcome import UsageError
 from rollback.tables import COLUMN, QUALIFIED, Table
 
 __all__ = ["ContainmentTable", "UsersTable", "check"]
+
+
+Kind = Annotated[str, Field(pattern=rf"^(?:random|database(?::{COLUMN.strip('^$')})?|redis|keep)$")]
 
 
 class UsersTable(Table):
@@ -39,8 +42,9 @@ class ContainmentTable(Table):
         allow: addresses (CIDR) of operators who get past the maintenance page.
         retry_after: seconds that the maintenance page names.
         secrets: what is rotated wherever an env file has it: `random` for a value of its own, `database` and `redis`
-            for the one password (a URL keeps the rest), `keep` for what only looks like a secret, and for a password
-            that its program has taken over at its first start, as Grafana does: that one is changed there.
+            for the one password (a URL keeps the rest), `database:ROLE` for that of another role, `keep` for what only
+            looks like a secret, and for a password that its program has taken over at its first start, as Grafana does:
+            that one is changed there.
         roles: the roles of the database that belong to the deployment; all others lose their sign-in.
         tokens: tables of tokens and sessions -> the column whose time ends one.
         redis: service that keeps sessions; None where there is none.
@@ -51,7 +55,7 @@ class ContainmentTable(Table):
     archive: str | None = None
     allow: list[str] = Field(default_factory=list)
     retry_after: int = Field(default=300, ge=1, le=86400)
-    secrets: dict[str, Literal["random", "database", "redis", "keep"]] = Field(default_factory=dict)
+    secrets: dict[str, Kind] = Field(default_factory=dict)
     roles: list[str] = Field(default_factory=list)
     tokens: dict[str, str] = Field(default_factory=dict)
     redis: str | None = None

@@ -118,6 +118,8 @@ class _Procedure:
             yield from self.facts["gaps"]
         if "rotate" in parts:
             yield f"new values for {', '.join(self.facts['keys'])}, also in every recorded release and snapshot"
+            for role in self.facts["left"]:
+                yield f"role {role} keeps its password: name its key in [containment.secrets] as `database:{role}`"
         if self.facts.get("exchange"):
             yield "the edge gets another certificate with another key; every key that lay here is revoked for good:"
             yield "`rollback certificates` refuses what has one; `rollback release record` then records the new one"

@@ -85,6 +85,7 @@ def survey(
         "since": datetime.now(UTC).isoformat(timespec="seconds"),
         "parts": list(parts),
         "keys": keys,
+        "left": Rotation(deployment, folder).left() if "rotate" in parts else [],
         "exchange": Exchange.found(deployment, pair).as_facts() if pair is not None else None,
         "before": {one: [item.id for item in deployment.serving(one)] for one in services},
         "gaps": Isolation(deployment).gaps() if "isolate" in parts else [],
