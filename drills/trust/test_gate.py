@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fixtures.trial import Trial
 
 # each sentence of the gate has its unit test
-pytestmark = [pytest.mark.engine, pytest.mark.trust, pytest.mark.exhaustive]
+pytestmark = [pytest.mark.engine, pytest.mark.trust, pytest.mark.alone, pytest.mark.exhaustive]
 
 ID = "database-restored"
 RED = 1

@@ -11,7 +11,7 @@ from fixtures.sabotage import SABOTAGES, Sabotage, run
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.engine, pytest.mark.trust]
+pytestmark = [pytest.mark.engine, pytest.mark.trust, pytest.mark.alone]
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,12 @@ def stack():
 def noted(request):
     yield
     NOTES.mkdir(exist_ok=True)
-    note = {"worker": os.environ["PYTEST_XDIST_WORKER"], "stack": "stack" in request.fixturenames}
+    note = {"worker": os.environ["PYTEST_XDIST_WORKER"], "stack": "without" not in request.node.name}
     (NOTES / request.node.name).write_text(json.dumps(note))
+
+@pytest.mark.alone
+def test_with_a_run_of_its_own():
+    assert len([*NOTES.glob("test_without*")]) >= 37
 
 @pytest.mark.parametrize("number", range(4))
 def test_with(stack, number):
@@ -53,7 +57,7 @@ def test_tests_with_a_stack_are_one_workers(pytester: pytest.Pytester) -> None:
         f"{CONFTEST}\nfrom fixtures import distribution\ndistribution.places = lambda: 1\n", encoding="utf-8"
     )
     (folder / "test_x.py").write_text(TESTS, encoding="utf-8")
-    pytester.runpytest_subprocess("-n", "2").assert_outcomes(passed=44)
+    pytester.runpytest_subprocess("-n", "2").assert_outcomes(passed=45)
     notes = [json.loads(one.read_text(encoding="utf-8")) for one in (pytester.path / "notes").iterdir()]
     assert len({one["worker"] for one in notes if one["stack"]}) == 1
     assert len({one["worker"] for one in notes}) == 2

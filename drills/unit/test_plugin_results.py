@@ -25,7 +25,7 @@ pythonpath = [".", "{ROOT}"]
 addopts = ["-ra", "--import-mode=importlib", "-p", "no:faker", "-p", "no:cacheprovider"]
 filterwarnings = ["error"]
 markers = [
-    "monthly", "gate", "engine", "trust",
+    "monthly", "gate", "engine", "trust", "alone",
     "drill(id, section, procedure, severity, objective)",
 ]
 """
