@@ -150,6 +150,10 @@ class Evidence:
         for path in (journal, self._fleeting):
             if path.is_file():
                 (room / path.name).write_bytes(path.read_bytes())
+        # of the run that cut everybody off, where this one is of another part
+        for path in self.folder.parent.glob(f"*/{self._fleeting.name}"):
+            if path != self._fleeting:
+                (room / f"connections-{path.parent.name}.json").write_bytes(path.read_bytes())
         self._database(room)
 
     def _container(self, one: Container, room: Path) -> None:

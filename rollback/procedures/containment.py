@@ -83,8 +83,10 @@ class _Procedure:
         )
 
     def _steps(self, parts: Sequence[str]) -> Iterator[Step]:
+        if {"isolate", "preserve"} & set(parts):
+            yield self._noted()
         if "isolate" in parts:
-            yield from (self._noted(), self._shut())
+            yield self._shut()
         if "preserve" in parts:
             yield self._preserved()
         if NEED & set(parts):

@@ -195,6 +195,8 @@ class _Procedure:
     def _compare(self, one: Beside) -> None:
         one.reopen()
         written = one.written()
+        # a part of a containment that is typed alone comes here first
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with one.server.connect(one.live) as live, one.server.connect(one.name) as restored:
             late = late_writes(live, restored, self._folder / _ROWS)
         summary = {"written": written, "late": [str(one) for one in late], "figures": figures(late)}
