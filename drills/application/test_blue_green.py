@@ -123,7 +123,7 @@ def _control(load: switching.OpenLoop, name: str, way: Callable[[Stack], None]) 
     switching.blue_again(load.stack)
     with load.running() as events:
         way(load.stack)
-    return broken(events, name)
+    return broken(events, name, (BLUE, GOOD))
 
 
 @pytest.mark.drill(id="switch-zero", **FACTS, objective=OBJECTIVE)
@@ -221,7 +221,7 @@ def test_colour_that_dies_while_the_other_is_drained(drill: Bench) -> None:
 
 def edge_restarts(drill: Drill) -> None:
     """Somebody restarts nginx."""
-    drill.stack.compose("restart", "nginx-prod")
+    drill.stack.compose("restart", "nginx-prod").check()
 
 
 @pytest.mark.exhaustive  # the same steps as in switch-zero, disturbed once

@@ -90,13 +90,29 @@ def test_a_release_that_never_answered_was_not_switched_to() -> None:
 def test_nothing_at_all_is_no_pass() -> None:
     """A load that did not start."""
     assert zero([], BOTH, set()).verdict is Verdict.INCONCLUSIVE
-    assert broken([], "control").verdict is Verdict.INCONCLUSIVE
+    assert broken([], "control", BOTH).verdict is Verdict.INCONCLUSIVE
     assert measured([]) == {}
 
 
 def test_a_control_that_breaks_nothing_proves_nothing() -> None:
     """The traffic would not have noticed a bad switch either."""
     events = good()
-    assert broken(events, "control").verdict is Verdict.INCONCLUSIVE
-    events[3] = replace(events[3], ok=False, reason="cut")
-    assert broken(events, "control").verdict is Verdict.PASS
+    assert broken(events, "control", BOTH).verdict is Verdict.INCONCLUSIVE
+    events[3] = replace(events[3], ok=False, reason="502: <html>")
+    assert broken(events, "control", BOTH).verdict is Verdict.PASS
+
+
+def test_a_control_that_moved_nobody_proves_nothing() -> None:
+    """Blue was taken away, and the edge never led to green: everything fails, and no switch was at fault."""
+    events = [replace(one, ok=one.release == "v1", reason="" if one.release == "v1" else "502: ") for one in good()]
+    found = broken(events, "control", BOTH)
+    assert (found.verdict, found.reason) == (Verdict.INCONCLUSIVE, "v2 never answered")
+
+
+def test_a_client_that_is_refused_is_not_broken_by_a_control() -> None:
+    """A token that has expired fails without any switch."""
+    events = good()
+    events[3] = replace(events[3], ok=False, reason="401: the access token is not valid")
+    found = broken(events, "control", BOTH)
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert "the client itself was refused: 401" in found.reason

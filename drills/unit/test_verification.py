@@ -8,6 +8,7 @@ import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -18,7 +19,7 @@ import pytest
 
 from rollback import look, settings
 from rollback.deployment import Answer, Container, Deployment
-from rollback.engine import Engine
+from rollback.engine import Engine, Result
 from rollback.journal import Entry
 from rollback.outcome import Exit, Failed, Refused
 from rollback.verification import logs, picture
@@ -386,6 +387,28 @@ class Published(Deployment):
         """One container of the edge."""
         return [Container("1", "edge", service, "", running=True, health=None, one_off=False, labels={},
                           ports=self.ports, restarts=0)]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Answering(Engine):
+    """An engine that answers everything alike."""
+
+    result: Result = field(default_factory=lambda: Result(0, "", ""))
+
+    def run(self, argv: object, **_: object) -> Result:
+        """The same each time."""
+        assert argv
+        return self.result
+
+
+def test_a_log_that_cannot_be_read_is_no_good_news() -> None:
+    """Without a line of it no error is found in it, and nobody knows whether there is one."""
+    quiet, unread = Result(0, "fine", ""), Result(1, "", "Error response from daemon: no such driver")
+    well, ill = (Published(REFERENCE, settings.load(REFERENCE), Answering(REFERENCE, one)) for one in (quiet, unread))
+    for at in (None, datetime.now(UTC)):
+        assert logs.errors(well, at)[0]
+        (line,) = read([("errors", partial(logs.errors, ill, at))])
+        assert (line.word, "no such driver" in line.seen) == ("no", True)
 
 
 class _Host(BaseHTTPRequestHandler):

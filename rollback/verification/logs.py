@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rollback import commands
 from rollback.documents import impact
+from rollback.outcome import Failed
 from rollback.verification.line import NotTested
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ def errors(deployment: Deployment, since: datetime | None) -> Seen:
     """No more error lines a minute than [verify] errors_per_minute, since the given time and within ten minutes.
 
     Without a time the last lines of each service are counted, whenever they were written.
+
+    Raises:
+        Failed: a log cannot be read: no line of it is no good news.
     """
     stamp = None if since is None else _stamp(within(since))
     found, read = 0, 0
@@ -42,6 +46,8 @@ def errors(deployment: Deployment, since: datetime | None) -> Seen:
             read += 1
             tail = None if since else LOG_LINES
             result = deployment.engine.run(commands.logs(one.name, tail=tail, since=stamp))
+            if result.code != 0:
+                raise Failed(f"The log of {one.name} cannot be read: {result.err.strip()[:200]}")
             found += error_lines(result.out) + error_lines(result.err)
     if not read:
         return False, "no container whose log could be read"
