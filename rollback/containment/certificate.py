@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rollback.containment.keyring import Revoked
+from rollback.containment.standing import Standing
 from rollback.engine import wait_until
 from rollback.outcome import Refused
 from rollback.parts import certificates, files, nginx
+from rollback.parts.edge import Edge
 from rollback.parts.listeners import listeners
 from rollback.parts.snapshot import Snapshots
 from rollback.plan import Reading
@@ -145,7 +147,11 @@ class Exchange:
     # seen
 
     def reading(self) -> Reading:
-        """Whether the pair lies in all its places, and every listener shows it in a handshake."""
+        """Whether the pair lies in all its places, and every listener shows it in a handshake.
+
+        After a kill, while the services are being made anew behind the shut door, the edge may not be there or not find
+        its upstreams: then it lies in its places alone, and the checklist asks every listener when it is opened.
+        """
         root, pair = self.deployment.root, self.pair
         wrong = [
             name
@@ -155,6 +161,10 @@ class Exchange:
         ]
         if wrong:
             return Reading(holds=False, seen=f"not the new one: {', '.join(wrong)}")
+        if Standing.read(self.deployment) is not None and not Edge(self.deployment).takes():
+            return Reading(
+                holds=True, seen="it lies in its places; the edge, half made anew, is asked when it is opened"
+            )
         return certificates.shown(self.deployment)
 
 

@@ -107,6 +107,8 @@ class Isolation:
 
     def _look_again(self) -> str:
         """Have nginx ask for its upstreams again, which have other addresses now; why it would not, or nothing."""
+        if self.deployment.edge_running() is None:
+            return "it does not run"
         result = self.deployment.in_edge(self.deployment.settings.edge.reload)
         return "" if result.code == 0 else result.err.strip()
 
