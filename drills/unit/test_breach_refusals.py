@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -69,9 +68,3 @@ def test_silence_is_no_refusal(way: str, why: str, monkeypatch: pytest.MonkeyPat
     found = judged({**TOLD, way: why}, monkeypatch)
     assert found["intruder shut out"].verdict is Verdict.PASS
     assert found["he went on trying"].verdict is Verdict.INCONCLUSIVE
-
-
-def test_the_intruder_is_not_started() -> None:
-    """His notes are a file that nobody has written yet."""
-    assert Noted().lines == Intrusion().notes() == []
-    assert not Path("intruder.jsonl").exists()

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rollback import settings
-from rollback.containment import source
+from rollback.containment import source, ways
 from rollback.containment.door import Door
 from rollback.containment.evidence import _outermost
 from rollback.containment.isolation import Isolation
 from rollback.containment.keyring import Keyring, Revoked, pairs, rewritten, unnamed
 from rollback.containment.renewal import Renewal
-from rollback.containment.revocation import nothing_older
+from rollback.containment.revocation import Revocation, nothing_older
 from rollback.containment.standing import Home, Standing, refuse_others
 from rollback.containment.ways import questions_leave
 from rollback.database.backup.desk import Desk
-from rollback.outcome import Refused, UsageError
+from rollback.outcome import Failed, Refused, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -277,3 +277,24 @@ def test_the_reference_names_each_of_its_secrets() -> None:
     loaded = settings.load(root)
     assert unnamed([root / one for one in loaded.compose.env_files], loaded.containment.secrets) == []
     assert json.dumps(loaded.containment.secrets)
+
+
+def test_a_host_without_a_known_address_is_no_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever tries nothing reaches nothing."""
+    monkeypatch.setattr(ways, "_addresses", lambda _: [])
+    there: Any = SimpleNamespace(engine=SimpleNamespace(ask_all=lambda _: [""]))
+    found = ways.out(there, ["a"], "nginx")
+    assert (found.holds, "nothing was tried" in found.seen) == (False, True)
+
+
+@pytest.mark.parametrize("said", ["LOADING Redis is loading the dataset in memory", "NOPERM no permissions", ""])
+def test_sessions_are_ended_where_redis_says_how_many(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever else it says is a refusal."""
+    table = SimpleNamespace(redis="redis", session_keys=["session:*"])
+    there: Any = SimpleNamespace(settings=SimpleNamespace(containment=table))
+    one = Revocation(there, "run")
+    monkeypatch.setattr(Revocation, "_redis", lambda *_: "3")
+    one._sessions()  # noqa: SLF001 -- all else of it needs a database
+    monkeypatch.setattr(Revocation, "_redis", lambda *_: said)
+    with pytest.raises(Failed, match="did not end the sessions"):
+        one._sessions()  # noqa: SLF001 -- all else of it needs a database

@@ -162,6 +162,7 @@ class Revocation:
         if self.decree() is None:
             decrees = [*_decrees(self._path), Decree(self.run, datetime.now(UTC).isoformat())]
             files.write(self._path, json.dumps([asdict(one) for one in decrees], indent=1) + "\n", mode=0o600)
+        self._sessions()  # first as well: whether all is revoked is read from the database alone
         with server.session_of(self.deployment) as session:
             again(self.deployment, session)
             self._strangers(session)
@@ -176,7 +177,8 @@ class Revocation:
 
     def _sessions(self) -> None:
         for pattern in self._table.session_keys if self._table.redis else ():
-            self._redis("EVAL", _FORGET, "1", pattern)
+            if not (said := self._redis("EVAL", _FORGET, "1", pattern)).isdigit():  # whatever it refuses it with
+                raise Failed(f"Redis did not end the sessions {pattern}: {said}.", "`rollback resume` tries again")
 
     def _redis(self, *words: str) -> str:
         """One command at Redis; its password is in the container's own environment."""
