@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import allure
 import pytest
 
@@ -35,6 +37,14 @@ def test_the_sentence_has_the_value_the_operator_and_the_limit() -> None:
     assert decide(bad, POLICY) == Decision(
         Verdict.ROLLBACK, "5 of 5 windows were bad; the last one: 50 of 100 requests failed: 50.0 % > 5.0 %"
     )
+
+
+def test_logs_that_nobody_could_read_are_told() -> None:
+    """The release is healthy as far as requests say; that one signal was missing is said."""
+    samples = tuple(Sample(float(s), "", {"GET /": (50, 0)}) for s in range(301))
+    read = tuple(replace(one, errors=0) for one in samples)
+    assert decide(samples, POLICY).sentence.endswith("; the services' logs could not be read")
+    assert "logs" not in decide(read, POLICY).sentence
 
 
 @pytest.mark.parametrize(

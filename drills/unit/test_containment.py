@@ -161,6 +161,26 @@ def test_who_is_astray(tmp_path: Path, networks: list[str], ports: dict[str, Any
     assert Isolation(deployment(tmp_path))._is_astray(raw) is astray  # noqa: SLF001 -- the rule itself
 
 
+def told(out: str) -> Any:
+    """An engine that names a container, and says this of it."""
+    return SimpleNamespace(ask=lambda _: "c1\n", run=lambda _: SimpleNamespace(out=out, code=1))
+
+
+def test_containers_of_which_the_engine_says_nothing_are_not_shut_in(tmp_path: Path) -> None:
+    """Nobody seen outside is no proof where nobody was seen at all."""
+    with pytest.raises(Failed, match="tells nothing of the deployment's containers"):
+        Isolation(deployment(tmp_path, engine=told("[]"))).inside()
+
+
+@pytest.mark.parametrize(("networks", "holds"), [({}, False), ({"p_default": {}}, True)], ids=["nowhere", "at home"])
+def test_who_is_in_no_network_is_not_at_home(tmp_path: Path, networks: dict[str, Any], *, holds: bool) -> None:
+    """Open means that everybody who runs can be reached again."""
+    raw = {"Name": "/p-db-1", "Config": {"Labels": {}}, "State": {"Running": True},
+           "NetworkSettings": {"Networks": networks}}  # fmt: skip
+    now = Isolation(deployment(tmp_path, engine=told(json.dumps([raw])))).opened()
+    assert (now.holds, "p-db-1" in now.seen) == (holds, not holds)
+
+
 @pytest.mark.parametrize(
     ("version", "resolver", "leave"),
     [

@@ -11,7 +11,8 @@ import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -26,7 +27,7 @@ from rollback.engine import CommandFailed, Engine
 from rollback.journal import Journal
 from rollback.outcome import Failed, Refused
 from rollback.parts.volumes import Mounted, mounted
-from rollback.recovery.missing import acknowledged
+from rollback.recovery.missing import Missing, acknowledged
 from rollback.recovery.services import order
 from rollback.recovery.users import config
 
@@ -209,6 +210,33 @@ def test_acknowledged_writes_are_counted_from_the_edges_log() -> None:
     assert (found.count, found.last) == (3, "2024-01-19T12:00:04")
     assert dict(found.kinds) == {"POST /api/projects": 1, "POST /api/projects/*/i": 1, "DELETE /api/projects/*": 1}
     assert acknowledged(LOG.splitlines(), NOON + timedelta(hours=1)).count == 0
+
+
+@pytest.mark.parametrize(
+    ("log", "says", "known"),
+    [
+        (LOG, "at most 3 acknowledged requests", True),
+        (LOG[LOG.index("2024-01-19T12:00:01") :], "is not known: the edge's log begins at 2024-01-19T12:00:01", False),
+        ("", "is not known: the edge's log is empty", False),
+    ],
+    ids=["reaches back", "rotated since", "empty"],
+)
+def test_a_log_that_does_not_reach_back_is_no_upper_bound(tmp_path: Path, log: str, says: str, *, known: bool) -> None:
+    """What was rotated away since the backup nobody can count."""
+    left = tmp_path / "left"
+    left.mkdir()
+    (left / "edge.log").write_text(log, encoding="utf-8")
+    (left / "index.json").write_text(json.dumps([{"service": "edge", "log": "edge.log"}]), encoding="utf-8")
+    ground: Any = SimpleNamespace(
+        folder=tmp_path,
+        archive=SimpleNamespace(at=NOON),
+        facts={"since": "2024-01-19T13:00:00+00:00"},
+        deployment=SimpleNamespace(settings=SimpleNamespace(edge=SimpleNamespace(service="edge"))),
+    )
+    database: Any = SimpleNamespace(kept=False)
+    now = Missing(ground, database).reading()
+    assert says in now.seen
+    assert ("writes_missing" in now.figures) is known
 
 
 def test_services_come_up_in_order(shelf: FullShelf) -> None:

@@ -12,6 +12,7 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -22,7 +23,7 @@ from rollback.deployment import Answer, Container, Deployment
 from rollback.engine import Engine, Result
 from rollback.journal import Entry
 from rollback.outcome import Exit, Failed, Refused
-from rollback.verification import logs, picture
+from rollback.verification import drift, logs, picture
 from rollback.verification.account import account
 from rollback.verification.devtools import installed
 from rollback.verification.door import door
@@ -72,6 +73,35 @@ def test_the_lines_are_one_look(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(look, "LONGEST_SECONDS", 0)
     read([("a", check), ("b", check)])
     assert len(asked) == 4
+
+
+@dataclass(frozen=True)
+class Away(Deployment):
+    """A deployment of which no container is there."""
+
+    def containers(self) -> list[Container]:
+        """None."""
+        return []
+
+    def config(self, _: object) -> dict[str, Any]:
+        """One service."""
+        return {"services": {"backend": {"image": "b:1"}}}
+
+    def hashes(self, _: object) -> dict[str, str]:
+        """Its hash."""
+        return {"backend": "x"}
+
+    def image_ids(self, names: Any) -> dict[str, str | None]:
+        """All are there."""
+        return dict.fromkeys(names, "sha256:1")
+
+
+def test_what_has_no_container_is_not_as_recorded() -> None:
+    """Nothing that differs is not the same as nothing that is there."""
+    away = Away(REFERENCE, settings.load(REFERENCE), Engine(REFERENCE))
+    release: Any = SimpleNamespace(version="v1", images={"backend": SimpleNamespace(service="backend", id="sha256:1")})
+    assert drift.images(away, release) == (False, "backend has no container")
+    assert drift.containers(away) == (False, "backend has no container")
 
 
 def stopping(error: Exception) -> Callable[[], tuple[bool, str]]:

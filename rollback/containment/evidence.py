@@ -108,7 +108,8 @@ class Evidence:
         try:
             return table.read_text(encoding="ascii")
         except OSError:
-            return self.deployment.engine.run(commands.execute(one.id, ["cat", "/proc/net/tcp"])).out
+            read = self.deployment.engine.run(commands.execute(one.id, ["cat", "/proc/net/tcp"]))
+            return read.out if read.code == 0 else f"not to be read: {read.err.strip()}"
 
     # the archive
 
@@ -159,8 +160,10 @@ class Evidence:
     def _container(self, one: Container, room: Path) -> None:
         folder, engine = room / "containers" / one.name, self.deployment.engine
         folder.mkdir(mode=0o700, parents=True)
-        engine.save(commands.logs(one.id), folder / "log", both=True)
-        engine.save(commands.inspect("container", [one.id]), folder / "inspect.json")
+        log = engine.save(commands.logs(one.id), folder / "log", both=True)
+        inspected = engine.save(commands.inspect("container", [one.id]), folder / "inspect.json")
+        if log.code or inspected.code:
+            raise Failed(f"Log or state of {one.name} cannot be read.", "`rollback resume` tries it again")
         listed = engine.ask(commands.changed_files(one.id)).splitlines()
         files.write(folder / "changed", "\n".join(listed) + "\n", mode=0o600)
         for number, path in enumerate(_outermost(listed)[:_LARGEST]):

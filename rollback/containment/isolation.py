@@ -58,10 +58,17 @@ class Isolation:
     # what is there
 
     def inside(self) -> list[dict[str, Any]]:
-        """The engine's record of every container of the deployment, the doorkeeper excepted."""
+        """The engine's record of every container of the deployment, the doorkeeper excepted.
+
+        Raises:
+            Failed: it names containers and tells of none: nobody could say that they are shut in.
+        """
         ids = self.deployment.engine.ask(commands.containers(f"label={_PROJECT}={self.deployment.project}")).split()
         raw = self.deployment.engine.run(commands.inspect("container", ids)).out if ids else "[]"
-        return [one for one in json.loads(raw or "[]") if door.LABEL not in (one["Config"].get("Labels") or {})]
+        found = json.loads(raw or "[]")
+        if ids and not found:
+            raise Failed("The engine tells nothing of the deployment's containers.", "`docker ps`, then repeat it")
+        return [one for one in found if door.LABEL not in (one["Config"].get("Labels") or {})]
 
     def possible(self) -> None:
         """Say that the engine can shut every container in.
@@ -259,9 +266,13 @@ class Isolation:
         Standing.path(self.deployment).unlink(missing_ok=True)
 
     def opened(self) -> Reading:
-        """Whether the deployment is open and at home."""
+        """Whether the deployment is open, and everybody who runs is in a network."""
         standing = Standing.read(self.deployment)
-        return Reading(standing is None, "open" if standing is None else f"isolated since {standing.since}")
+        if standing is not None:
+            return Reading(holds=False, seen=f"isolated since {standing.since}")
+        running = [one for one in self.inside() if one["State"]["Running"]]
+        lost = [str(one["Name"]).lstrip("/") for one in running if not one["NetworkSettings"]["Networks"]]
+        return Reading(not lost, f"in no network: {', '.join(lost)}" if lost else "open")
 
 
 def _service(raw: dict[str, Any]) -> str:

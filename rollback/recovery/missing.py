@@ -29,9 +29,13 @@ _SHOWN = 6
 
 @dataclass
 class Acknowledged:
-    """Changing requests that the edge has answered as done; `last` is when, UTC, and empty where there was none."""
+    """Changing requests that the edge has answered as done; `last` is when, UTC, and empty where there was none.
+
+    `first` is when the log begins, UTC; empty where it holds nothing.
+    """
 
     count: int = 0
+    first: str = ""
     last: str = ""
     kinds: Counter[str] = field(default_factory=Counter)
 
@@ -40,6 +44,7 @@ def acknowledged(lines: Iterable[str], since: datetime) -> Acknowledged:
     """Count them in a log with the engine's time stamps, from an instant on; its second counts whole."""
     found, begin = Acknowledged(), since.astimezone(UTC).isoformat(timespec="seconds")[:_STAMP]
     for line in lines:
+        found.first = found.first or line[:_STAMP]
         match = _WRITE.search(line)
         if match and line[:_STAMP] >= begin:
             found.count += 1
@@ -65,6 +70,9 @@ class Missing:
         figures: dict[str, float] = {"seconds_missing": self._seconds(since, until)}
         if log is None:
             told = "how many writes that are is not known: the edge's log is gone"
+        elif not log.first or log.first > since.astimezone(UTC).isoformat(timespec="seconds")[:_STAMP]:
+            begins = f"begins at {log.first} UTC only" if log.first else "is empty"
+            told = f"how many writes that are is not known: the edge's log {begins}; in it are {log.count}"
         else:
             figures["writes_missing"] = log.count
             kinds = ", ".join(f"{count} {kind}" for kind, count in log.kinds.most_common(_SHOWN))
@@ -94,5 +102,6 @@ class Missing:
         for name in logs:
             with (index.parent / name).open(encoding="utf-8", errors="replace") as lines:
                 one = acknowledged(lines, since)
-            whole = Acknowledged(whole.count + one.count, max(whole.last, one.last), whole.kinds + one.kinds)
+            begins = min(filter(None, (whole.first, one.first)), default="")
+            whole = Acknowledged(whole.count + one.count, begins, max(whole.last, one.last), whole.kinds + one.kinds)
         return whole

@@ -39,6 +39,8 @@ def images(deployment: Deployment, release: Release) -> Seen:
         for one in deployment.serving(record.service)
         if one.image != record.id
     ]
+    there = {one.service for one in deployment.containers() if not one.one_off}
+    wrong += [f"{one.service} has no container" for one in release.images.values() if one.service not in there]
     return not wrong, "; ".join(wrong) or f"as recorded in {release.version}"
 
 
@@ -73,6 +75,7 @@ def containers(deployment: Deployment) -> Seen:
         for one in there:
             if one.service == service and not one.one_off and one.running:
                 wrong += one.differences(ids[name], hashes.get(service))
+    wrong += [f"{service} has no container" for service in names if not any(one.service == service for one in there)]
     wrong += [f"{one.name} is of no service of the files" for one in there
               if one.running and not one.one_off and one.service not in names | _colours(deployment)]  # fmt: skip
     return not wrong, "; ".join(wrong) or "as the Compose files say: a plain `up` would change none"
