@@ -55,7 +55,8 @@ def figures(drill: Drill, earlier: Sequence[Run] = ()) -> list[Figure]:
         Figure(drill, "rto", drill.slowest, drill.objective),
         Figure(drill, "downtime", drill.dark, None),
         Figure(drill, "failed", drill.failed, None),
-        Figure(drill, "lost", drill.lost, 0),
+        # where nobody is at work there is no write to lose
+        Figure(drill, "lost", drill.lost, 0 if drill.used else None),
         Figure(drill, "slower", slower and slower * 100, None if slower is None else past.WORSE * 100),
         Figure(drill, "pace", drill.pace and drill.pace * 1000, None),
     ]

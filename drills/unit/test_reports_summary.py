@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -150,3 +151,9 @@ def test_the_gate_of_the_report_asks_for_the_objective_and_for_no_lost_write() -
     """The rules in the page are those of the drill."""
     limits = {rule["id"]: rule["metricMax"]["value"] for rule in metrics.rules([lines.parse(WHOLE)])[2:]}
     assert limits == {"run.held": 0, "run.undrilled": 0, "app.crash.rto": 60, "app.crash.lost": 0}
+
+
+def test_where_nobody_is_at_work_no_write_is_asked_for() -> None:
+    """A checklist is drilled on a deployment without users: a rule on writes would fail for want of a figure."""
+    one = replace(lines.parse(WHOLE), used=False, lost=None)
+    assert f"{one.id}.lost" not in {rule.get("id") for rule in metrics.rules([one])}
