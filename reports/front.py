@@ -97,8 +97,9 @@ _READ = (
     '<p class="soft">Times are intervals: not sooner and not later, as far as the probes can tell. RTO counts from the '
     "operator's command until every path serves the right release for good; downtime counts from the fault, so the "
     "time until the drill had seen it is part of it. The upper bound is held against the objective. A write is lost "
-    "if it was acknowledged and is gone; “as announced” are those that the plan had listed one by one before it was "
-    "carried out. A request is broken if it failed by the rollback and not by the fault.</p>"
+    "if it was acknowledged and is gone; “as announced” are those of which the command had told before that they would "
+    "be: row by row, or as all that came after the backup. A request is broken if it failed by the rollback and not by "
+    "the fault.</p>"
 )
 
 
