@@ -11,6 +11,7 @@ import re
 import sys
 import tempfile
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +29,7 @@ from fixtures.traffic import Users
 from fixtures.watching import RECORDED
 
 BEFORE, GOOD = "v3.9.0", "v4.0.0"
-SEED = 11
+SEED, ANSWERS = 11, 150
 #: Lengths of a drill; the limits are the ones that are shipped.
 SHORT = "[watch]\nseconds = 60\ninterval = 1\nwindow_seconds = 3\nrequests = 20\n\n"
 SHIPPED = "[watch]\ninterval = 1\n\n"
@@ -76,7 +77,8 @@ def recorded(stack: Stack, release: Release) -> None:
     users = Users(stack.edge_http, stack.edge_https, stack.authority.file, SEED)
     users.start()
     # the release of before is known by its answers in the edge's log
-    threading.Event().wait(15)
+    while len(users.recorder.history().requests) < ANSWERS:
+        time.sleep(0.1)
     if not release.users:
         users.stop()
     try:
