@@ -71,7 +71,10 @@ def sees_again(case: Case) -> list[Finding]:
 def _gap(case: Case) -> Finding:
     """What the command told of missing samples is what Prometheus has."""
     injected = next(one.wall for one in case.history.marks if one.name == "fault injected")
-    times = case.stack.monitoring.times("backend")
+    try:
+        times = case.stack.monitoring.times("backend")
+    except httpx.HTTPError as error:  # a Prometheus that does not answer has no metrics for anybody
+        return finding("metrics", good=False, text=f"they cannot be read: {error}")
     gap = max((b - a for a, b in pairwise(times)), default=0.0)
     told = re.search(r"longest time without a sample ([0-9.]+) s", case.outcome.stdout if case.outcome else "")
     figures = {"metrics gap s": round(gap, 1)}

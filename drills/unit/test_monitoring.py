@@ -106,6 +106,55 @@ def test_a_deployment_without_monitoring_is_refused_in_a_sentence(tmp_path: Path
     assert "[monitoring] files" in stop.value.next_step
 
 
+CONFIGURATION = (REFERENCE / "monitoring/prometheus/prometheus.yml").read_text(encoding="utf-8")
+FOUND = """
+  - job_name: found
+    file_sd_configs: [{files: [some.yml]}]
+"""
+
+
+def asked(*jobs: str, dropped: tuple[str, ...] = ()) -> dict[str, Any]:
+    """What Prometheus says of its targets."""
+    return {
+        "activeTargets": [{"scrapePool": job, "health": "up", "lastError": ""} for job in jobs],
+        "droppedTargets": [{"discoveredLabels": {"job": job}} for job in dropped],
+    }
+
+
+@pytest.mark.parametrize(
+    ("targets", "lacking"),
+    [
+        (asked(), JOBS),
+        (asked("backend", "node"), JOBS - {"backend", "node"}),
+        (asked(*JOBS - {"node"}, dropped=("node",)), set()),
+        (asked(*JOBS), set()),
+    ],
+)
+def test_a_job_without_a_target_is_not_watched(tmp_path: Path, targets: dict[str, Any], lacking: set[str]) -> None:
+    """For seconds after its start Prometheus has no target at all: nothing is down then, and nothing is watched.
+
+    A job that discovers its targets may have none, and one whose targets are dropped by a rule has had them.
+    """
+    one = answering(tmp_path, {"yaml": CONFIGURATION + FOUND})
+    assert set(one.without_target(PROMETHEUS, targets)) == {f"{job} has no target yet" for job in lacking}
+
+
+@pytest.mark.parametrize("ready", [False, True])
+def test_it_watches_when_every_job_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ready: bool) -> None:  # noqa: FBT001 -- a case
+    """The step is not done while no target is there: its proof a moment later would see them as not asked yet."""
+    answers = {
+        "/api/v1/targets": asked(*JOBS) if ready else asked(),
+        "/api/v1/status/config": {"yaml": CONFIGURATION},
+        "/api/v1/rules": {"groups": []},
+        "/api/v1/query": {"result": []},
+    }
+    one = answering(tmp_path, "")
+    monkeypatch.setattr(Answering, "hashes", lambda *_: {"prometheus": "1"})
+    monkeypatch.setattr(Answering, "data", lambda _, __, path: answers[path.split("?")[0]])
+    now = one.watching(0)
+    assert (now.holds, "has no target yet" in now.seen) == (ready, not ready), now
+
+
 class Odd(Answering):
     """One whose questions are really read."""
 

@@ -387,6 +387,7 @@ def active(*targets: tuple[str, str]) -> list[dict[str, Any]]:
 def test_monitoring_watches_when_every_target_is_up(there: list[dict[str, Any]], seen: str, *, ok: bool) -> None:
     """A Prometheus without targets watches nothing."""
     assert judged(there) == (ok, seen)
+    assert not there or judged(there, ["node has no target yet"])[0] is False
 
 
 def test_what_a_visit_has_changed_is_found_by_table() -> None:

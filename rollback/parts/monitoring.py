@@ -201,17 +201,39 @@ class Monitoring(Deployment):
         if "prometheus" not in found:
             return Reading(holds=True, seen="no Prometheus among its services: nothing to ask")
         prometheus = found["prometheus"]
-        told = [*self._down(prometheus), *self._rules(prometheus, rules)]
+        targets = self.targets(prometheus)
+        told = [*self.without_target(prometheus, targets), *self._down(targets), *self._rules(prometheus, rules)]
         if "alertmanager" in found and not self.data(prometheus, "/api/v1/alertmanagers")["activeAlertmanagers"]:
             told.append("Prometheus knows no Alertmanager")
         longest = gap(self, prometheus)
-        targets = len(self.data(prometheus, "/api/v1/targets")["activeTargets"])
-        seen = f"{targets} targets up, {rules} rules loaded, longest time without a sample {longest:.1f} s"
+        active = len(targets["activeTargets"])
+        seen = f"{active} targets up, {rules} rules loaded, longest time without a sample {longest:.1f} s"
         return Reading(not told, "; ".join(told) or seen, {"metrics_gap_s": round(longest, 1)})
 
-    def _down(self, prometheus: Program) -> Iterator[str]:
+    def targets(self, prometheus: Program) -> Any:
+        """What Prometheus asks, and what it found and drops.
+
+        Raises:
+            Failed: it does not answer, or not as Prometheus does.
+        """
+        return self.data(prometheus, "/api/v1/targets")
+
+    def without_target(self, prometheus: Program, targets: Any) -> list[str]:
+        """Jobs of its configuration that name targets and have none: for seconds after a start it knows no target yet.
+
+        A job whose targets are discovered may have none.
+
+        Raises:
+            Failed: it does not answer, or not as Prometheus does.
+        """
+        there = {one["scrapePool"] for one in targets["activeTargets"]}
+        there |= {one["discoveredLabels"].get("job") for one in targets.get("droppedTargets", [])}
+        return [f"{job} has no target yet" for job in _jobs(self.data(prometheus, "/api/v1/status/config")["yaml"])
+                if job not in there]  # fmt: skip
+
+    def _down(self, targets: Any) -> Iterator[str]:
         ill = {one.service for one in self.of.containers() if not one.well} if self.of else set()
-        for target in self.data(prometheus, "/api/v1/targets")["activeTargets"]:
+        for target in targets["activeTargets"]:
             if target["health"] != "up" and urlsplit(target["scrapeUrl"]).hostname not in ill:
                 yield f"{target['scrapePool']} {target['health']}: {target['lastError'] or 'not asked yet'}"
 
@@ -220,6 +242,14 @@ class Monitoring(Deployment):
         if len(rules) != wanted:
             yield f"{len(rules)} of {wanted} rules loaded"
         yield from (f"the rule {one['name']}: {one['lastError']}" for one in rules if one["health"] == "err")
+
+
+def _jobs(configuration: str) -> list[str]:
+    """Those that name targets."""
+    from ruamel.yaml import YAML  # noqa: PLC0415 -- no other command needs it
+
+    jobs = YAML(typ="safe").load(configuration).get("scrape_configs") or []
+    return [one["job_name"] for one in jobs if any(some.get("targets") for some in one.get("static_configs", []))]
 
 
 def _unlike(service: str, wanted: str, there: Collection[Container]) -> list[str]:

@@ -15,11 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["judged", "targets"]
 
-_PATH = "/api/v1/targets?state=active"
-
 
 def targets(monitoring: Monitoring) -> Seen:
-    """Every active target of the deployment's Prometheus is up.
+    """Every active target of the deployment's Prometheus is up, and no job that names targets is without one.
 
     Raises:
         NotTested: the monitoring stack is not there, or has no Prometheus.
@@ -31,16 +29,21 @@ def targets(monitoring: Monitoring) -> Seen:
     if not found:
         raise NotTested("the monitoring stack has no Prometheus", "see `prometheus` in [monitoring]")
     try:
-        there = monitoring.data(found[0], _PATH)["activeTargets"]
-        return judged(there)
+        there = monitoring.targets(found[0])
+        return judged(there["activeTargets"], monitoring.without_target(found[0], there))
     except (ValueError, KeyError, TypeError) as error:
         raise Failed(f"{found[0].service} does not answer as Prometheus does: {error!r}.") from None
 
 
-def judged(there: Sequence[dict[str, Any]]) -> Seen:
-    """What `activeTargets` of a document of /api/v1/targets say; a Prometheus without targets watches nothing."""
+def judged(there: Sequence[dict[str, Any]], lacking: Sequence[str] = ()) -> Seen:
+    """What `activeTargets` of a document of /api/v1/targets say; a Prometheus without targets watches nothing.
+
+    Args:
+        there: the targets.
+        lacking: what is said of jobs that have none.
+    """
     if not there:
         return False, "Prometheus has no target at all"
-    down = [f"{one['scrapePool']} {one['health']}: {one['lastError'] or 'not asked yet'}"
-            for one in there if one["health"] != "up"]  # fmt: skip
+    down = [*lacking, *(f"{one['scrapePool']} {one['health']}: {one['lastError'] or 'not asked yet'}"
+                        for one in there if one["health"] != "up")]  # fmt: skip
     return not down, "; ".join(down) or f"all {len(there)} targets up"
