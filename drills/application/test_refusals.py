@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fixtures.checks.evidence import MENDED
 from fixtures.command import run
 from fixtures.faults import candidates
 from fixtures.faults.candidates import GOOD
@@ -105,6 +106,7 @@ def test_already_on_the_target(drill: Bench) -> None:
     """Somebody was faster and deployed v4.0.0 again: there is nothing to do, and nothing is done."""
 
     def healed(one: Drill) -> None:
+        one.recorder.mark(MENDED)
         one.scenario.fault.heal(one.stack)
 
     nothing = stopped(candidates.polygons(), GOOD, "v4.0.0 runs already", code=NOTHING_TO_DO)

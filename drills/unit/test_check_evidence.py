@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from fixtures.checks.evidence import Budget, coverage, fault_lasts, fault_observed, steady, writes
+from fixtures.checks.evidence import MENDED, Budget, coverage, fault_lasts, fault_observed, steady, writes
 from fixtures.faults.release import BadRelease
 from fixtures.history import History, Mark, Sample, Write
 from fixtures.verdict import Verdict
@@ -138,6 +138,15 @@ def test_a_fault_that_mends_itself_needs_no_rollback() -> None:
     finding = fault_lasts(History(samples=looked(*TIMES, bad=(11.0, 13.0)), marks=late), lambda one: not one.ok)
     assert finding.verdict is Verdict.INCONCLUSIVE
     assert "did it mend itself?" in finding.reason
+
+
+def test_a_fault_that_somebody_else_mends_has_to_last_until_then() -> None:
+    """It was there when he began, and not when the rollback started; without his mark it would have mended itself."""
+    late = tuple(replace(mark, at=mark.at + 100) if mark.name == "rollback started" else mark for mark in MARKS)
+    seen = looked(*TIMES, bad=(11.0, 13.0))
+    in_time, too_late = (History(samples=seen, marks=(*late, Mark(MENDED, at, 0))) for at in (14.0, 60.0))
+    assert fault_lasts(in_time, lambda one: not one.ok).verdict is Verdict.PASS
+    assert fault_lasts(too_late, lambda one: not one.ok).verdict is Verdict.INCONCLUSIVE
 
 
 def test_a_symptom_that_was_there_before_proves_nothing() -> None:
