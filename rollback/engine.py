@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rollback.commands import Argv
+    from rollback.plan import Reading
 
 _Done: TypeAlias = subprocess.CompletedProcess[bytes]
 
-__all__ = ["AWAY", "POLL_SECONDS", "CommandFailed", "Engine", "Result", "inspected", "wait_until"]
+__all__ = ["AWAY", "POLL_SECONDS", "CommandFailed", "Engine", "Result", "inspected", "wait_for", "wait_until"]
 
 #: Variables that reach the commands. All others stay outside: a SPHEROSEG_VERSION exported in the operator's
 #: shell would win over the env files, and the next `up` from another shell would undo the rollback.
@@ -298,3 +299,20 @@ def wait_until(seen: Callable[[], tuple[bool, str]], *, seconds: float, what: st
         if time.monotonic() >= deadline:
             raise Failed(f"{what} did not come true within {seconds:g} s; last seen: {observation}.")
         time.sleep(POLL_SECONDS)
+
+
+def wait_for(read: Callable[[], Reading], *, seconds: float, what: str) -> None:
+    """`wait_until` for a reading. What cannot be read yet is not so yet: a program that starts does not answer at once.
+
+    Raises:
+        Failed: after `seconds`, with what was seen last, or why it could not be read.
+    """
+
+    def seen() -> tuple[bool, str]:
+        try:
+            now = read()
+        except Failed as stop:
+            return False, stop.found
+        return now.holds, now.seen
+
+    wait_until(seen, seconds=seconds, what=what)

@@ -7,7 +7,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import psycopg
 import pytest
@@ -19,6 +19,7 @@ from rollback.database.beside import Beside, Overtaken, drop_kept, kept
 from rollback.database.contents import contents
 from rollback.database.late import Late, late_writes
 from rollback.database.scratch import scratch
+from rollback.database.server import Server
 from rollback.engine import CommandFailed, Engine
 from rollback.outcome import Failed, Refused
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rollback.database.backup.shelf import Backup
-    from rollback.database.server import Connection, Server
+    from rollback.database.server import Connection
 
 pytestmark = [pytest.mark.engine, pytest.mark.database]
 
@@ -119,6 +120,49 @@ def test_restored_beside_then_swapped_then_back(server: Server, live: Connection
     assert not one.swapped()
     one.drop()
     assert not one.restored()[0]
+
+
+class Dying:
+    """A session whose program is killed at one statement."""
+
+    def __init__(self, session: Connection, statement: str) -> None:
+        self.session, self.statement = session, statement
+
+    def __enter__(self) -> Self:
+        self.session.__enter__()
+        return self
+
+    def __exit__(self, *how: object) -> None:
+        self.session.__exit__(*how)  # type: ignore[arg-type]
+
+    def transaction(self) -> Any:
+        """As the session's."""
+        return self.session.transaction()
+
+    def execute(self, query: Any, *more: Any) -> Any:
+        """Until that statement."""
+        if not isinstance(query, str) and query.as_string(self.session) == self.statement:
+            raise KeyboardInterrupt
+        return self.session.execute(query, *more)
+
+
+@pytest.mark.parametrize("name", ["spheroseg_before_r1", "spheroseg"])
+def test_a_swap_that_was_killed_is_not_done_until_both_let_sessions_in(
+    server: Server, backup: Backup, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """What was planted is looked for in the database of before: one that is shut would seem to hold nothing."""
+    one, connect = beside(server), Server.connect
+    one.restore(backup.manifest(), backup.folder)
+    statement = f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true'
+    with monkeypatch.context() as patched:
+        patched.setattr(Server, "connect", lambda *a, **k: Dying(connect(*a, **k), statement))
+        with pytest.raises(KeyboardInterrupt):
+            one.swap()
+    assert (one.swapped(), one.serving(), one.old) == (True, False, "spheroseg_before_r1")
+    one.open()
+    assert one.serving()
+    for database in (one.old, LIVE):
+        server.connect(database).close()
 
 
 def test_who_only_reads_from_the_beginning_writes_into_what_was_restored(server: Server, backup: Backup) -> None:

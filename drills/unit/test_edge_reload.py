@@ -96,3 +96,20 @@ def test_files_that_fail_are_never_reloaded(tmp_path: Path) -> None:
     with pytest.raises(Failed):
         edge("false", f"touch '{mark}'")._reload()  # noqa: SLF001 -- same
     assert not mark.exists()
+
+
+@pytest.mark.parametrize("said", ["Container 1 is restarting, wait", "Cannot connect to the Docker daemon", ""])
+def test_workers_that_cannot_be_listed_are_not_done(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    """A replaced release would be stopped under uploads that go on, and the journal would say that they ended."""
+    monkeypatch.setattr(Here, "in_edge", lambda *_, **__: Result(1, "", said))
+    with pytest.raises(Failed, match=r"cannot be listed: .+\."):
+        edge("true", "true").draining()
+
+
+def test_an_edge_whose_old_workers_are_done_is_drained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As nginx titles its processes; each line ends with the PID."""
+    listed = "nginx: master process nginx -c /etc/nginx/nginx.conf 1\nnginx: worker process 30\n"
+    old = "nginx: worker process is shutting down 29\n"
+    for out, done in ((listed, True), (listed + old, False)):
+        monkeypatch.setattr(Here, "in_edge", lambda *_, out=out, **__: Result(1, out, ""))
+        assert edge("true", "true").draining().holds is done

@@ -11,8 +11,9 @@ import pytest
 
 from rollback import commands
 from rollback.composing import Compose
-from rollback.engine import CommandFailed, Engine, Result, environment, inspected, wait_until
+from rollback.engine import CommandFailed, Engine, Result, environment, inspected, wait_for, wait_until
 from rollback.outcome import Exit, Failed
+from rollback.plan import Reading
 
 ROOT = Path("/srv/spheroseg")
 BASE = ["docker", "compose", "--project-directory", "/srv/spheroseg", "-f", "/srv/spheroseg/docker-compose.yml"]
@@ -371,6 +372,22 @@ def test_waiting_ends_with_what_was_seen() -> None:
     assert wait_until(lambda: next(seen), seconds=5, what="it") == "three"
     with pytest.raises(Failed, match=r"^it did not come true within 0 s; last seen: never\.$"):
         wait_until(lambda: (False, "never"), seconds=0, what="it")
+
+
+def test_what_cannot_be_read_yet_is_waited_for() -> None:
+    """A program that starts refuses connections first; what cannot be read to the end is said with its reason."""
+    answers: list[Reading | Failed] = [Failed("connection refused"), Reading(holds=False, seen="starting")]
+
+    def read() -> Reading:
+        now = answers.pop(0) if answers else Reading(holds=True, seen="ready")
+        if isinstance(now, Failed):
+            raise now
+        return now
+
+    wait_for(read, seconds=5, what="it")
+    answers[:] = [Failed("connection refused")]
+    with pytest.raises(Failed, match=r"it did not come true within 0 s; last seen: connection refused"):
+        wait_for(read, seconds=0, what="it")
 
 
 def test_an_engine_that_is_away_has_not_lost_anything() -> None:

@@ -198,9 +198,7 @@ class Beside:
         Raises:
             Overtaken: somebody has written since; the live database serves on.
         """
-        seconds = self._exchange(self.live, self.old, self.name, unwritten_since)
-        self._allow(self.old)
-        return seconds
+        return self._exchange(self.live, self.old, self.name, unwritten_since)
 
     def swap_back(self) -> None:
         """The live database of before, again under its name."""
@@ -222,7 +220,9 @@ class Beside:
                 for old, new in ((live, aside), (incoming, live)):
                     command = sql.SQL("ALTER DATABASE {} RENAME TO {}")
                     admin.execute(command.format(sql.Identifier(old), sql.Identifier(new)))
-            admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(sql.Identifier(live)))
+            # the live one last: it is what `serving` reads, and a run that was killed in between goes on until it holds
+            for name in (aside, live):
+                admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(sql.Identifier(name)))
         return time.monotonic() - began
 
     def reopen(self) -> None:
@@ -231,8 +231,9 @@ class Beside:
             self._allow(name)
 
     def open(self) -> None:
-        """Let applications in; where the swap was killed between its parts they are still kept out."""
-        self._allow(self.live)
+        """Let applications in; where the swap was killed between its parts they are still kept out, of both."""
+        for name in (self.old, self.live):
+            self._allow(name)
 
     def _allow(self, name: str) -> None:
         self._admin(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(sql.Identifier(name)))

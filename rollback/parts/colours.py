@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rollback import commands
-from rollback.engine import wait_until
+from rollback.engine import wait_for
 from rollback.outcome import Refused, Stop, UsageError
 from rollback.parts.edge import Edge
 from rollback.plan import Reading
@@ -108,13 +108,9 @@ class Colours:
         Raises:
             Refused: with what was seen last.
         """
-
-        def now() -> tuple[bool, str]:
-            seen = self.proven(name, head)
-            return seen.holds, seen.seen
-
+        seconds = self.deployment.settings.timing.healthy
         try:
-            wait_until(now, seconds=self.deployment.settings.timing.healthy, what=f"{name} proven")
+            wait_for(lambda: self.proven(name, head), seconds=seconds, what=f"{name} proven")
         except Stop as stop:
             raise Refused(f"{stop.found} {self._log(name)}", "mend that colour; nothing was changed") from stop
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rollback import commands
-from rollback.engine import POLL_SECONDS, wait_until
+from rollback.engine import POLL_SECONDS, wait_for, wait_until
 from rollback.outcome import Failed, Stop
 from rollback.parts import files
 from rollback.plan import Reading
@@ -34,7 +34,7 @@ SWITCH_SECONDS = 15
 _LEADS = re.compile(r"^\s*upstream\s+([\w.-]+)\s*\{\s*server\s+([^\s:;]+)", re.MULTILINE)
 _WAITING = re.compile(r"Waiting: (\d+)")
 
-_ACCEPTS = "nginx: worker process "
+_MASTER, _ACCEPTS = "nginx: master process ", "nginx: worker process "
 _TESTED = "-- the files are tested --"
 
 #: Worker processes with their titles, read from /proc: nginx images have no `ps`.
@@ -191,11 +191,11 @@ class Edge:
             self.deployment.engine.ask(up)
             return
         old = self._reload()
-        wait_until(
-            lambda: (not (left := old & self._workers()), f"old workers {sorted(left)} accept requests"),
-            seconds=SWITCH_SECONDS,
-            what="the change of the edge's workers",
-        )
+        wait_for(lambda: self._changed(old), seconds=SWITCH_SECONDS, what="the change of the edge's workers")
+
+    def _changed(self, old: set[str]) -> Reading:
+        left = old & self._workers()
+        return Reading(not left, f"old workers {sorted(left)} accept requests")
 
     def takes(self) -> bool:
         """Whether the edge runs and nginx in it would take the files as they are now."""
@@ -223,8 +223,16 @@ class Edge:
         return _pids(before, _ACCEPTS)
 
     def _workers(self, title: str = _ACCEPTS) -> set[str]:
-        """PIDs of workers that accept connections, or of those with another title."""
-        return _pids(self.deployment.in_edge(["sh", "-c", _WORKERS], question=True).out, title)
+        """PIDs of workers that accept connections, or of those with another title.
+
+        Raises:
+            Failed: they cannot be listed: then nobody knows whether one has requests left.
+        """
+        said = self.deployment.in_edge(["sh", "-c", _WORKERS], question=True)
+        # its exit code says nothing: a process may end while it is listed
+        if _MASTER not in said.out:
+            raise Failed(f"The edge's workers cannot be listed: {said.err.strip() or said.out.strip() or 'no master'}.")
+        return _pids(said.out, title)
 
     def draining(self) -> Reading:
         """Whether all workers of earlier generations have finished."""
@@ -238,9 +246,7 @@ class Edge:
             Failed: when they did not finish within edge.drain_seconds (and a margin of 5 s).
         """
         seconds = self.deployment.settings.edge.drain_seconds + 5
-        wait_until(
-            lambda: ((now := self.draining()).holds, now.seen), seconds=seconds, what="the end of requests in flight"
-        )
+        wait_for(self.draining, seconds=seconds, what="the end of requests in flight")
 
 
 def _pids(listed: str, title: str) -> set[str]:

@@ -15,7 +15,7 @@ from rollback import commands
 from rollback.composing import Compose
 from rollback.database import disposable
 from rollback.deployment import Deployment
-from rollback.engine import wait_until
+from rollback.engine import wait_for
 from rollback.mount import bind
 from rollback.outcome import Failed, Refused
 from rollback.parts import files
@@ -165,30 +165,26 @@ class Monitoring(Deployment):
         if down:
             # one that died of its configuration again and again is started now, not when its next turn comes
             self.engine.ask(commands.restart(down, seconds=self.settings.timing.stop))
-        wait_until(self._alive(set(hashes)), seconds=seconds, what="the monitoring services running")
+        wait_for(lambda: self._alive(set(hashes)), seconds=seconds, what="the monitoring services running")
         for program in self.programs(hashes):
             self._load(program, seconds)
-        wait_until(self._served, seconds=seconds, what="the monitoring stack as its files say")
+        wait_for(self.served, seconds=seconds, what="the monitoring stack as its files say")
 
-    def _alive(self, services: set[str]) -> Any:
-        def alive() -> tuple[bool, str]:
-            ill = sorted(one.name for one in self.containers() if one.service in services and not one.well)
-            return not ill, f"not well: {', '.join(ill)}" if ill else "all well"
-
-        return alive
-
-    def _served(self) -> tuple[bool, str]:
-        now = self.served()
-        return now.holds, now.seen
+    def _alive(self, services: set[str]) -> Reading:
+        ill = sorted(one.name for one in self.containers() if one.service in services and not one.well)
+        return Reading(not ill, f"not well: {', '.join(ill)}" if ill else "all well")
 
     def _load(self, program: Program, seconds: float) -> None:
-        def loaded() -> tuple[bool, str]:
-            now = self.loaded(program)
-            return now.holds, now.seen
-
-        if not loaded()[0]:
+        """One that goes on reads its files again; one that was made anew has done so when it answers."""
+        wait_for(lambda: self._answers(program), seconds=seconds, what=f"an answer of {program.service}")
+        if not self.loaded(program).holds:
             self.engine.ask(commands.signal([one.id for one in self.serving(program.service)], "HUP"))
-            wait_until(loaded, seconds=seconds, what=f"{program.service} with its new configuration")
+            wait_for(
+                lambda: self.loaded(program), seconds=seconds, what=f"{program.service} with its new configuration"
+            )
+
+    def _answers(self, program: Program) -> Reading:
+        return Reading(bool(self.answer(program, "/metrics")), f"{program.service} answers")
 
     def watching(self, rules: int) -> Reading:
         """Whether it watches: every target is up (but those of services that are ill), every rule is loaded.

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from rollback.documents.preflight import Preflight
 from rollback.documents.verification import verify
-from rollback.engine import wait_until
-from rollback.outcome import Failed
+from rollback.engine import wait_for, wait_until
 from rollback.parts.edge import Edge
 from rollback.parts.pin import Pin
 from rollback.parts.rebuild import Rebuild
@@ -298,9 +297,9 @@ class Procedure:
         self.edge.drain()
 
     def _go_home(self) -> None:
-        now = self.pin.proven()
-        if not now.holds:
-            raise Failed(f"The services that Compose started are not {self.release.version}: {now.seen}.")
+        # without a health check Compose waits for nothing but that they run
+        seconds, version = self.deployment.settings.timing.healthy, self.release.version
+        wait_for(self.pin.proven, seconds=seconds, what=f"the services of Compose, answering as {version},")
         self._switch("home", {}, {})
 
     def _standins_gone(self) -> Step:

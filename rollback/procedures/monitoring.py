@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollback import commands
 from rollback.documents.preflight import Preflight
-from rollback.engine import wait_until
+from rollback.engine import wait_for
 from rollback.outcome import Refused
 from rollback.parts import files
 from rollback.parts.monitoring import Monitoring, trial
@@ -264,8 +264,4 @@ class _Procedure:
         return self.monitoring.watching(self._wanted_rules()) if proven.holds else proven
 
     def _await(self) -> None:
-        def watching() -> tuple[bool, str]:
-            now = self._is_watching()
-            return now.holds, now.seen
-
-        wait_until(watching, seconds=self.monitoring.settings.monitoring.seconds, what="every target up")
+        wait_for(self._is_watching, seconds=self.monitoring.settings.monitoring.seconds, what="every target up")

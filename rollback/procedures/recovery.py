@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollback.documents.preflight import Preflight
 from rollback.documents.verification import verify
-from rollback.engine import wait_until
+from rollback.engine import wait_for
 from rollback.outcome import Failed
 from rollback.plan import Plan, Reading, Step
 from rollback.recovery.checkout import Checkout, Pictures
@@ -176,7 +176,7 @@ class _Procedure:
         seconds = self.ground.deployment.settings.timing.healthy
 
         def wait() -> None:
-            wait_until(lambda: _pair(self._sound()), seconds=seconds, what="the checklist")
+            wait_for(self._sound, seconds=seconds, what="the checklist")
 
         return Step("applications at work", "Verify core functionality", self._sound, wait, final=True)
 
@@ -211,7 +211,3 @@ class _Procedure:
             return missing.reading() if self.database.found else Reading(holds=False, seen="not known yet")
 
         return Step("what is missing told", "users have to be told", read, lambda: None, final=True)
-
-
-def _pair(now: Reading) -> tuple[bool, str]:
-    return now.holds, now.seen

@@ -20,7 +20,7 @@ from rollback.database.beside import Beside, Overtaken, kept_name
 from rollback.database.late import figures, late_writes
 from rollback.documents.preflight import Preflight
 from rollback.documents.verification import verify
-from rollback.engine import wait_until
+from rollback.engine import wait_for
 from rollback.outcome import Failed
 from rollback.parts import files
 from rollback.plan import Plan, Reading, Step
@@ -250,7 +250,7 @@ class _Procedure:
         )
 
     def _await_work(self, seconds: float) -> None:
-        wait_until(lambda: _pair(self._works()), seconds=seconds, what="the applications")
+        wait_for(self._works, seconds=seconds, what="the applications")
 
     def _works(self) -> Reading:
         there = self.deployment.migrations()
@@ -262,7 +262,3 @@ class _Procedure:
         bad = [one for one in verify(self.deployment, None) if one.check in WORK and not one.ok]
         told = "; ".join(f"{one.check}: {one.seen}" for one in bad)
         return Reading(not bad, told or f"healthy at migration {head or 'none'}")
-
-
-def _pair(now: Reading) -> tuple[bool, str]:
-    return now.holds, now.seen
