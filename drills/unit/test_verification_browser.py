@@ -37,14 +37,15 @@ def failed(error: str, number: str = "1", *, canceled: bool = False, **more: str
          "cdn.example.org/x.js was not loaded: net::ERR_NAME_NOT_RESOLVED"),
         ([asked(f"{HOST}/a.js"), failed("", blockedReason="csp")], "127.0.0.1:8080/a.js was not loaded: csp"),
         ([asked(f"{HOST}/slow"), failed("net::ERR_ABORTED", canceled=True)], ""),
+        ([asked(f"{HOST}/a.js"), failed("net::ERR_NETWORK_CHANGED")], ""),
         ([asked(f"{HOST}/a.js"), answered(f"{HOST}/a.js", 200), failed("net::ERR_CONTENT_LENGTH_MISMATCH")],
          "127.0.0.1:8080/a.js was not loaded: net::ERR_CONTENT_LENGTH_MISMATCH"),
         ([failed("net::ERR_FAILED")] * 2, "something was not loaded: net::ERR_FAILED"),
         ([("Runtime.exceptionThrown", {"exceptionDetails": {"text": "Uncaught"}})], "the page threw Uncaught"),
     ],
-    ids=["answered", "refused", "no answer", "another host", "blocked", "cancelled", "cut short", "unknown, twice",
-         "thrown"],
+    ids=["answered", "refused", "no answer", "another host", "blocked", "cancelled", "the host's own", "cut short",
+         "unknown, twice", "thrown"],
 )  # fmt: skip
 def test_a_request_without_an_answer_is_trouble(events: list[tuple[str, dict[str, Any]]], told: str) -> None:
-    """Unless the page itself has cancelled it; queries are not told, for they may hold tokens."""
+    """Unless the page itself has cancelled it, or a network came or went on this host; a query may hold a token."""
     assert troubles(events) == told

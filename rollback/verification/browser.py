@@ -28,6 +28,8 @@ __all__ = ["browser", "troubles"]
 
 _LOGIN = "/api/auth/login"
 _FAULT = 400
+#: A container that starts or ends on this host is enough for it: nothing that the deployment has done.
+_OF_THIS_HOST = "net::ERR_NETWORK_CHANGED"
 #: A page that listens to its fields (React) hears of a value only if the browser's own setter is used.
 _SIGN_IN = """function (login, password) {
     const secret = document.querySelector('input[type=password]');
@@ -143,10 +145,16 @@ def troubles(events: Iterable[tuple[str, dict[str, Any]]]) -> str:
             told.append(f"the page threw {devtools.exception(words['exceptionDetails'])}")
         elif method == "Network.responseReceived" and words["response"]["status"] >= _FAULT:
             told.append(f"{_path(words['response']['url'])} was answered with {words['response']['status']}")
-        elif method == "Network.loadingFailed" and not words.get("canceled"):
-            why = words.get("blockedReason") or words["errorText"]
+        elif method == "Network.loadingFailed" and (why := _failure(words)):
             told.append(f"{_place(asked.get(words['requestId'], 'something'))} was not loaded: {why}")
     return "; ".join(dict.fromkeys(told))
+
+
+def _failure(words: dict[str, Any]) -> str:
+    """Why a request has failed; empty where neither the deployment nor its page has anything to do with it."""
+    if words.get("canceled") or words["errorText"] == _OF_THIS_HOST:
+        return ""
+    return str(words.get("blockedReason") or words["errorText"])
 
 
 def _place(url: str) -> str:
