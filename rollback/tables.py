@@ -292,7 +292,7 @@ class VerifyTable(Table):
         login: its column with what one signs in with.
         segment_seconds: how long a segmentation may take.
         page_seconds: how long the browser waits for what the user is to see.
-        rows_lost_percent: of a table's rows in the last backup, so many may be missing.
+        rows_lost_percent: of a table's rows in the last backup or one of a day before, so many may be missing.
         errors_per_minute: lines in the logs of the released services.
         error_percent: of the requests at the edge.
         browser: the Chromium to look with; None for the first one on PATH.

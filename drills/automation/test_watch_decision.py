@@ -39,12 +39,18 @@ def test_the_sentence_has_the_value_the_operator_and_the_limit() -> None:
     )
 
 
-def test_logs_that_nobody_could_read_are_told() -> None:
-    """The release is healthy as far as requests say; that one signal was missing is said."""
-    samples = tuple(Sample(float(s), "", {"GET /": (50, 0)}) for s in range(301))
-    read = tuple(replace(one, errors=0) for one in samples)
-    assert decide(samples, POLICY).sentence.endswith("; the services' logs could not be read")
-    assert "logs" not in decide(read, POLICY).sentence
+def test_a_log_that_could_not_be_read_is_told() -> None:
+    """The release is healthy as far as requests say; of which service a signal was missing is said, however it ends."""
+    samples = tuple(Sample(float(s), "", {"GET /": (50, 0)}, errors=0) for s in range(301))
+    some = tuple(replace(one, unread=["ml"] if one.at < 3 else []) for one in samples)
+    idle = tuple(replace(one, counts={}, errors=None, unread=["api", "ml"]) for one in samples)
+    assert "logs" not in decide(samples, POLICY).sentence
+    assert decide(some, POLICY).verdict is Verdict.HEALTHY
+    assert decide(some, POLICY).sentence.endswith("; logs that could not be read: ml in 3 of 301 looks")
+    assert decide(idle, POLICY).verdict is Verdict.INCONCLUSIVE
+    assert decide(idle, POLICY).sentence.endswith(
+        "; logs that could not be read: api in 301 of 301 looks, ml in 301 of 301 looks"
+    )
 
 
 @pytest.mark.parametrize(

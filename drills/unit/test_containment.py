@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rollback import settings
-from rollback.containment import source, ways
+from rollback.containment import source
 from rollback.containment.door import Door
 from rollback.containment.evidence import _outermost
 from rollback.containment.isolation import Isolation
@@ -297,14 +297,6 @@ def test_the_reference_names_each_of_its_secrets() -> None:
     loaded = settings.load(root)
     assert unnamed([root / one for one in loaded.compose.env_files], loaded.containment.secrets) == []
     assert json.dumps(loaded.containment.secrets)
-
-
-def test_a_host_without_a_known_address_is_no_proof(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever tries nothing reaches nothing."""
-    monkeypatch.setattr(ways, "_addresses", lambda _: [])
-    there: Any = SimpleNamespace(engine=SimpleNamespace(ask_all=lambda _: [""]))
-    found = ways.out(there, ["a"], "nginx")
-    assert (found.holds, "nothing was tried" in found.seen) == (False, True)
 
 
 @pytest.mark.parametrize("said", ["LOADING Redis is loading the dataset in memory", "NOPERM no permissions", ""])

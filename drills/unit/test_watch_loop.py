@@ -249,4 +249,15 @@ def test_error_lines_of_all_services_are_counted(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(Engine, "run", lambda _, argv, **__: Result(0, f"T1 ERROR in {argv[-1]}\n", ""))
     assert (sensor.look().errors, sensor.look().errors) == (3, 0)
     monkeypatch.setattr(Engine, "run", lambda *_, **__: Result(1, "", ""))
-    assert sensor.look().errors is None
+    seen = sensor.look()
+    assert (seen.errors, len(seen.unread)) == (None, 3)
+
+
+def test_a_service_whose_log_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lines of the others count all the same."""
+    sensor = Sensor(running(), dict.fromkeys(ROLES, "new"))
+    away = sensor.deployment.settings.services["ml"].service
+    lines, no = Result(0, "T1 ERROR\n", ""), Result(1, "", "no such driver")
+    monkeypatch.setattr(Engine, "run", lambda _, argv, **__: no if argv[-1] == away else lines)
+    seen = sensor.look()
+    assert (seen.errors, seen.unread) == (2, [away])

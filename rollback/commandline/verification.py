@@ -39,10 +39,11 @@ def verify(  # noqa: PLR0913 -- the words of the command
 ) -> None:
     """Read every line of the verification checklist from the live system, and say of each what was seen.
 
-    Whether it works: services, database, rows (against the last backup), indexes, constraints, sequences, api, user
-    (signs in, uploads, segments, reads back), frontend (the page and all that it asks for), browser, tls, errors and
-    requests (of the last ten minutes at most), targets (of Prometheus). Whether it is what it should be: containers,
-    identity, images, schema, and the files: environment, compose, nginx, certificates, monitoring.
+    Whether it works: services, database, rows (against the last backup and one of a day before), indexes, constraints,
+    sequences, api, user (signs in, uploads, segments, reads back), frontend (the page and all that it asks for),
+    browser, tls, errors and requests (of the last ten minutes at most), targets (of Prometheus). Whether it is what it
+    should be: containers, identity, images, schema, and the files: environment, compose, nginx, certificates,
+    monitoring.
 
     The user is the account of [verify] in rollback.toml; what it leaves is taken away, from database and uploads.
     A line that lacks something it needs (an account, a backup, a browser) is *not tested*, by name.

@@ -11,7 +11,7 @@ import os
 import shutil
 import ssl
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -153,11 +153,26 @@ class Door:
         where = [one for inside, one in self._ports() if inside == https]
         return [f"{one} shows another certificate" for one in where if _shown(one) != leaf]
 
-    def _ports(self) -> list[tuple[str, str]]:
-        """Port inside, and address on this host, of each that is bound."""
+    def address(self) -> str:
+        """Where whoever is shut in reaches it, as `192.0.2.1/80`.
+
+        Raises:
+            Failed: it has no end in the closed network.
+        """
+        end = (self._network_settings().get("Networks") or {}).get(self.inside) or {}
+        if not end.get("IPAddress"):
+            raise Failed("The doorkeeper is not in the closed network.", "`rollback contain isolate` makes it anew")
+        return f"{end['IPAddress']}/{self.deployment.settings.edge.http_port}"
+
+    def _network_settings(self) -> dict[str, Any]:
         result = self.deployment.engine.run(commands.inspect("container", [self.name]))
         raw = json.loads(result.out or "[]")
-        bound = (raw[0]["NetworkSettings"].get("Ports") or {}) if raw else {}
+        found: dict[str, Any] = raw[0]["NetworkSettings"] if raw else {}
+        return found
+
+    def _ports(self) -> list[tuple[str, str]]:
+        """Port inside, and address on this host, of each that is bound."""
+        bound = self._network_settings().get("Ports") or {}
         return [
             (inside.partition("/")[0], f"{_local(one['HostIp'])}:{one['HostPort']}")
             for inside, some in bound.items()

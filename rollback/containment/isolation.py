@@ -192,7 +192,7 @@ class Isolation:
         if not shown.holds:
             return shown
         running = [one["Id"] for one in self.inside() if one["State"]["Running"]]
-        out = ways.out(self.deployment, running, self.door.image())
+        out = ways.out(self.deployment, running, self.door.image(), self.door.address())
         return out if not out.holds else Reading(holds=True, seen=f"{out.seen}; {shown.seen}")
 
     def _is_astray(self, raw: dict[str, Any]) -> bool:

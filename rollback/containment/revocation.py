@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg import sql
 
 from rollback import commands
+from rollback.containment.given import CREATED, lacking, there
 from rollback.database import server
 from rollback.database.attic import PREFIX
 from rollback.database.names import relation
@@ -125,13 +126,16 @@ _RESET = sql.SQL(
 
 
 def _end(session: Connection, name: str, column: str, decree: Decree) -> None:
-    """End what is open in a table of tokens, as far as it was there then; where there is no such table, nothing is."""
-    there = session.execute("SELECT to_regclass(%s) IS NOT NULL", (name,)).fetchone()
-    if not (there and there[0]):
+    """End what is open in a table of tokens, as far as it was there then.
+
+    A database of older migrations may not have the table yet: nothing is open there. `possible` has seen it in the live
+    one, so it is not misspelt.
+    """
+    if not there(session, name):
         return
-    command = sql.SQL("UPDATE {} SET {} = %s WHERE {} IS NULL AND created_at <= %s")
-    where = sql.Identifier(column)
-    session.execute(command.format(relation(name), where, where), (decree.at, decree.at))
+    command = sql.SQL("UPDATE {} SET {} = %s WHERE {} IS NULL AND {} <= %s")
+    where, created = sql.Identifier(column), sql.Identifier(CREATED)
+    session.execute(command.format(relation(name), where, where, created), (decree.at, decree.at))
 
 
 @dataclass(frozen=True)
@@ -153,13 +157,38 @@ class Revocation:
         """What this run has decreed; None: nothing yet."""
         return next((one for one in _decrees(self._path) if one.run == self.run), None)
 
+    def possible(self) -> None:
+        """Say that the live database has every table and column that rollback.toml names.
+
+        One that does not run yet is asked when it does, by `revoke`.
+
+        Raises:
+            Refused: what it lacks, and which tables it has.
+        """
+        try:
+            self._named()
+        except Failed:
+            return
+
+    def _named(self) -> None:
+        with server.session_of(self.deployment) as session:
+            wrong = lacking(session, self._table)
+        if wrong:
+            raise Refused(
+                f"What was given out cannot be taken back: {'; '.join(wrong)}.",
+                "mend rollback.toml; if it is right, and somebody dropped the table: `rollback contain isolate`, then"
+                " `rollback contain restore` brings it back",
+            )
+
     def revoke(self) -> None:
         """Decreed first, so that a restore after a kill knows it; then carried out everywhere.
 
         Raises:
             Failed: the database or Redis refuses.
+            Refused: the database lacks what rollback.toml names; nothing is decreed.
         """
         if self.decree() is None:
+            self._named()
             decrees = [*_decrees(self._path), Decree(self.run, datetime.now(UTC).isoformat())]
             files.write(self._path, json.dumps([asdict(one) for one in decrees], indent=1) + "\n", mode=0o600)
         self._sessions()  # first as well: whether all is revoked is read from the database alone
@@ -208,17 +237,16 @@ class Revocation:
         return Reading(not wrong, "; ".join(wrong) or f"{told} users have to set a new password; nothing older is good")
 
     def _open(self, session: Connection, name: str, column: str, decree: Decree) -> int:
-        there = session.execute("SELECT to_regclass(%s) IS NOT NULL", (name,)).fetchone()
-        if not (there and there[0]):
+        if not there(session, name):
             return 0
-        question = sql.SQL("SELECT count(*) FROM {} WHERE {} IS NULL AND created_at <= %s")
-        return _number(session, question.format(relation(name), sql.Identifier(column)), decree.at)
+        question = sql.SQL("SELECT count(*) FROM {} WHERE {} IS NULL AND {} <= %s")
+        names = relation(name), sql.Identifier(column), sql.Identifier(CREATED)
+        return _number(session, question.format(*names), decree.at)
 
     def _due(self, session: Connection, decree: Decree) -> tuple[int, int]:
         """Accounts of then without an event, and events."""
         users = self._table.users
-        there = session.execute("SELECT to_regclass(%s) IS NOT NULL", (f"{ASIDE}.password_resets",)).fetchone()
-        if not (there and there[0]):
+        if not there(session, f"{ASIDE}.password_resets"):
             return 1, 0
         question = sql.SQL(
             "SELECT count(*) FROM {} u WHERE u.{} <= %s AND NOT EXISTS (SELECT FROM {} a WHERE a.account = u.{}::text"

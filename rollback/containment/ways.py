@@ -1,7 +1,8 @@
 """Whether anybody inside reaches this host, tried from every container against a listener of our own.
 
 `--internal` alone does not keep a container from the host: it reaches every service of it at the bridge's address. So
-the proof is an attempt, at every address that the host has.
+the proof is an attempt, at every address that the host has. One that fails proves nothing unless the same attempt gets
+through where there is a way: each container has to reach the doorkeeper first.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import re
 import socket
 import threading
 from contextlib import contextmanager
+from ipaddress import IPv6Address
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rollback import commands
@@ -24,41 +27,58 @@ if TYPE_CHECKING:
 
 __all__ = ["ASK_SECONDS", "out", "questions_leave"]
 
-_SECONDS = 1
+_SHORT = 12
+_SECONDS, _KNOWN_SECONDS = 1, 5
 #: For one question over the network.
 ASK_SECONDS = 30
-#: Prints the addresses that took a connection.
-_TRY = (
-    'for one in $WAYS; do (timeout {seconds} bash -c "exec 3<>/dev/tcp/$one" 2>/dev/null && echo "$one") & done;'
-    " wait; true"
-)
+#: Prints the addresses that took a connection, first the one that has to. IPv6 is tried where an interface has it; an
+#: address that is good on one link alone ends in %, and gets the name of each interface.
+_TRY = """
+try() { timeout "$1" bash -c "exec 3<>/dev/tcp/$2" 2>/dev/null && echo "$2"; }
+try "$KNOWN_SECONDS" "$KNOWN"
+for one in $WAYS; do try "$SECONDS_EACH" "$one" & done
+[ ! -e /proc/net/if_inet6 ] || while read -r _ _ _ _ _ link; do
+  [ "$link" = lo ] || for one in $WAYS6; do try "$SECONDS_EACH" "${one/\\%/%$link}" & done
+done </proc/net/if_inet6
+wait; true"""
+_IPV6 = Path("/proc/net/if_inet6")
+_LINK_LOCAL = "20"
 #: Nobody is asked there: it says from which address this host would ask (RFC 5737).
 _SOMEWHERE = ("192.0.2.1", 9)
 
 
-def out(deployment: Deployment, containers: Sequence[str], image: str) -> Reading:
+def out(deployment: Deployment, containers: Sequence[str], image: str, known: str) -> Reading:
     """Whether none of these containers reaches a listener on this host at any of its addresses.
 
     Args:
         deployment: whose they are.
         containers: who tries.
         image: one with bash, of which nothing but that runs.
+        known: address and port, as `192.0.2.1/80`, that each has to reach: of one that does not nothing is proven.
     """
     with _listener() as port:
-        ways = [f"{one}/{port}" for one in _addresses(deployment)]
+        ways, ways6 = ([f"{one}/{port}" for one in some] for some in (_addresses(deployment), _addresses6()))
         if not ways:
             return Reading(holds=False, seen="no address of this host is known: nothing was tried")
-        env = [f"WAYS={' '.join(ways)}"]
-        words = ["bash", "-c", _TRY.format(seconds=_SECONDS)]
+        env = [f"KNOWN={known}", f"WAYS={' '.join(ways)}", f"WAYS6={' '.join(ways6)}"]
+        env += [f"SECONDS_EACH={_SECONDS}", f"KNOWN_SECONDS={_KNOWN_SECONDS}"]
         argvs = [
-            commands.attempt(words, image=image, name=disposable.name("way"), label=disposable.label(),
+            commands.attempt(["bash", "-c", _TRY], image=image, name=disposable.name("way"), label=disposable.label(),
                              container=one, env=env)
             for one in containers
         ]  # fmt: skip
         found = deployment.engine.ask_all(argvs)
-    reached = [f"{one[:12]} reaches {way.strip()}" for one, way in zip(containers, found, strict=True) if way.strip()]
+    wrong = [told for one, said in zip(containers, found, strict=True) if (told := _judged(one, said, known))]
     tried = f"none of {len(containers)} containers reaches this host at any of {len(ways)} addresses"
-    return Reading(not reached, "; ".join(reached) or tried)
+    return Reading(not wrong, "; ".join(wrong) or f"{tried}, and each reaches the doorkeeper")
+
+
+def _judged(container: str, said: str, known: str) -> str:
+    """What is wrong with what one attempt said; empty: it got where it may, and nowhere else."""
+    reached = list(dict.fromkeys(said.split()))
+    if astray := [one for one in reached if one != known]:
+        return f"{container[:_SHORT]} reaches {', '.join(astray)}"
+    return "" if reached else f"{container[:_SHORT]} is not proven: it does not reach the doorkeeper either"
 
 
 def questions_leave(version: str, resolver: str) -> bool:
@@ -77,7 +97,13 @@ def questions_leave(version: str, resolver: str) -> bool:
 @contextmanager
 def _listener() -> Iterator[int]:
     """Takes every connection on this host while it lasts."""
-    taking = socket.create_server(("0.0.0.0", 0))  # noqa: S104 -- that is the point: it must be out of reach
+    # that is the point of all addresses: it must be out of reach
+    both = socket.has_dualstack_ipv6()
+    taking = (
+        socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+        if both
+        else socket.create_server(("0.0.0.0", 0))  # noqa: S104 -- see above
+    )
     thread = threading.Thread(target=_take, args=(taking,), daemon=True)
     thread.start()
     try:
@@ -108,3 +134,13 @@ def _addresses(deployment: Deployment) -> list[str]:
         except OSError:  # a host without any route has no such address
             pass
     return sorted(address for address in found if address and ":" not in address)
+
+
+def _addresses6() -> list[str]:
+    """Of this host in IPv6, that of each bridge as well; one that is good on its link alone ends in %."""
+    lines = [one.split() for one in _IPV6.read_text(encoding="ascii").splitlines()] if _IPV6.is_file() else []
+    # an interface to a single container has nothing that its bridge has not
+    found = [
+        (IPv6Address(int(one[0], 16)), one[3]) for one in lines if one[5] != "lo" and not one[5].startswith("veth")
+    ]
+    return sorted(f"{address}{'%' if scope == _LINK_LOCAL else ''}" for address, scope in found)

@@ -10,6 +10,7 @@ from rollback.containment import source
 from rollback.containment.certificate import Exchange
 from rollback.containment.evidence import Evidence
 from rollback.containment.isolation import Isolation
+from rollback.containment.revocation import Revocation
 from rollback.containment.rotation import Rotation
 from rollback.containment.standing import Standing
 from rollback.containment.surroundings import Recorded
@@ -64,7 +65,8 @@ def survey(
 
     Raises:
         Refused: a container that the engine cannot shut in, a secret of which nobody has said what becomes of it, no
-            place for the evidence, Compose files that cannot be read, a certificate that clients would turn down.
+            place for the evidence, a table of tokens that the database does not have, Compose files that cannot be
+            read, a certificate that clients would turn down.
         NothingToDo: it is shut, or open, already, and nothing else was asked for.
     """
     shut = Standing.read(deployment)
@@ -77,6 +79,8 @@ def survey(
         Isolation(deployment).possible()
     if "preserve" in parts:
         _ = Evidence(deployment, run, folder).place
+    if "revoke" in parts:
+        Revocation(deployment, run).possible()
     keys = Rotation(deployment, folder).possible() if "rotate" in parts else []
     services = sorted(deployment.config(deployment.compose)["services"])
     return {

@@ -17,15 +17,19 @@ from rollback.verification.line import NotTested
 from rollback.verification.visit import visit
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rollback.deployment import Deployment
     from rollback.verification.devtools import Page
     from rollback.verification.line import Seen
     from rollback.verification.visit import Visit
 
-__all__ = ["browser"]
+__all__ = ["browser", "troubles"]
 
 _LOGIN = "/api/auth/login"
 _FAULT = 400
+#: A container that starts or ends on this host is enough for it: nothing that the deployment has done.
+_OF_THIS_HOST = "net::ERR_NETWORK_CHANGED"
 #: A page that listens to its fields (React) hears of a value only if the browser's own setter is used.
 _SIGN_IN = """function (login, password) {
     const secret = document.querySelector('input[type=password]');
@@ -86,10 +90,10 @@ class _Look:
         try:
             self._see()
         except Failed as stop:
-            raise Failed(f"{stop.found} {self._troubles()}".strip()) from stop
+            raise Failed(f"{stop.found} {troubles(self.page.events)}".strip()) from stop
         finally:
             self.visit.others += self._tokens()
-        if wrong := self._troubles():
+        if wrong := troubles(self.page.events):
             raise Failed(wrong)
 
     def _see(self) -> None:
@@ -112,16 +116,6 @@ class _Look:
     def _words(self) -> str:
         return str(self.page.run(_SEEN)).replace(self.visit.account.password, "[secret]") or "nothing"
 
-    def _troubles(self) -> str:
-        """What the page threw, and what of this host it could not load."""
-        told = []
-        for method, words in self.page.events:
-            if method == "Runtime.exceptionThrown":
-                told.append(f"the page threw {devtools.exception(words['exceptionDetails'])}")
-            elif method == "Network.responseReceived" and words["response"]["status"] >= _FAULT:
-                told.append(f"{_path(words['response']['url'])} was answered with {words['response']['status']}")
-        return "; ".join(dict.fromkeys(told))
-
     def _tokens(self) -> list[str]:
         """Access tokens that the page was given: their sessions end with the visit."""
         given = [words["requestId"] for method, words in self.page.events
@@ -136,6 +130,36 @@ class _Look:
         except (Stop, ValueError):  # a refused sign-in has no token, and opened no session
             return ""
         return str(found.get("access_token") or "") if isinstance(found, dict) else ""
+
+
+def troubles(events: Iterable[tuple[str, dict[str, Any]]]) -> str:
+    """What the page threw, what was answered with an error, and what was not answered, or not to its end.
+
+    A request that the page itself cancelled is no trouble: a user who goes on cancels what he no longer waits for.
+    """
+    told, asked = [], dict[str, str]()
+    for method, words in events:
+        if method == "Network.requestWillBeSent":
+            asked[words["requestId"]] = words["request"]["url"]
+        elif method == "Runtime.exceptionThrown":
+            told.append(f"the page threw {devtools.exception(words['exceptionDetails'])}")
+        elif method == "Network.responseReceived" and words["response"]["status"] >= _FAULT:
+            told.append(f"{_path(words['response']['url'])} was answered with {words['response']['status']}")
+        elif method == "Network.loadingFailed" and (why := _failure(words)):
+            told.append(f"{_place(asked.get(words['requestId'], 'something'))} was not loaded: {why}")
+    return "; ".join(dict.fromkeys(told))
+
+
+def _failure(words: dict[str, Any]) -> str:
+    """Why a request has failed; empty where neither the deployment nor its page has anything to do with it."""
+    if words.get("canceled") or words["errorText"] == _OF_THIS_HOST:
+        return ""
+    return str(words.get("blockedReason") or words["errorText"])
+
+
+def _place(url: str) -> str:
+    """Host and path: a query may hold a token."""
+    return url.partition("://")[2].partition("?")[0].partition("#")[0] or url
 
 
 def _path(url: str) -> str:

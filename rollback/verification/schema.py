@@ -1,4 +1,4 @@
-"""Whether the database has the schema that a recorded release says."""
+"""Whether the database has the schema that was recorded for the migrations that are applied."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rollback.database import compatibility, server
 from rollback.database.schema import dump, recorded
 from rollback.database.schema.rehearsal import schema_of
-from rollback.release import SCHEMA
+from rollback.release import SCHEMA, Shelf
 from rollback.verification.line import NotTested
 
 if TYPE_CHECKING:
@@ -21,22 +21,37 @@ _MOST = 8
 
 
 def schema(deployment: Deployment, release: Release) -> Seen:
-    """The database has the recorded schema; at another migration, one that the release states it can work with.
+    """The database has the schema that was recorded at its migrations, and the release states that it works with them.
+
+    At other migrations than the release's own it is held against another release that was recorded at just those: that
+    a history of migrations says so is no proof that the tables are so.
 
     Raises:
         Refused: it is at a migration that the release does not work with.
-        NotTested: the release was recorded without a schema.
+        NotTested: nobody has recorded a schema at these migrations.
     """
-    if deployment.migrations() != release.migrations:
-        return True, compatibility.check(release, deployment.migrations())
-    if release.schema is None:
-        raise NotTested(f"{release.version} was recorded without a schema", "record the next release anew")
+    applied = deployment.migrations()
+    stated = "" if applied == release.migrations else f"; {compatibility.check(release, applied)}"
+    known = _recorded_at(deployment, release, applied)
     name = deployment.settings.database.name
     with server.of_deployment(deployment) as one, one.connect(name, autocommit=True) as session:
-        if schema_of(session).digest == release.schema.digest:
-            return True, f"as recorded in {release.version}, migration {release.migration_head}"
+        if known.schema and schema_of(session).digest == known.schema.digest:
+            return True, f"as recorded in {known.version}, migration {known.migration_head}{stated}"
         now = dump.text(one, name)
-    return False, f"not as recorded: {_differences(recorded.read(release.folder / SCHEMA).dump, now)}"
+    then = recorded.read(known.folder / SCHEMA).dump
+    return False, f"not as recorded in {known.version}: {_differences(then, now)}{stated}"
+
+
+def _recorded_at(deployment: Deployment, release: Release, applied: list[str]) -> Release:
+    """The release itself, or the newest other one, that was recorded with a schema at these very migrations."""
+    for one in (release, *reversed(Shelf(deployment).all())):
+        if one.schema is not None and one.migrations == applied:
+            return one
+    at = applied[-1] if applied else "none"
+    raise NotTested(
+        f"no release was recorded with its schema at migration {at}: nobody knows what it has to be",
+        "`rollback release record VERSION` once it is known to be right",
+    )
 
 
 def _differences(then: str, now: str) -> str:

@@ -83,7 +83,8 @@ class Sample:
         ill: which service is ill and how; "" when all are well; None when nobody could be asked.
         counts: by group, the requests and how many of them failed; None when their source could not be read.
         seconds: median of the answers; None where there were none.
-        errors: lines in the services' logs that report an error; None when no log could be read.
+        errors: lines in the services' logs that report an error, as far as these could be read; None when none could.
+        unread: services whose log could not be read.
     """
 
     at: float
@@ -91,6 +92,7 @@ class Sample:
     counts: Mapping[str, tuple[int, int]] | None
     seconds: float | None = None
     errors: int | None = None
+    unread: Sequence[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -180,7 +182,15 @@ def decide(samples: Sequence[Sample], policy: Policy, baseline: Baseline | None 
     elapsed = sum(age for _, age in steps)
     if elapsed < policy.seconds:
         return Decision(Verdict.WATCHING, f"{elapsed:.0f} s of {policy.seconds:g} s, {len(closed)} windows")
-    return _end(samples, closed, newest, policy, before)
+    end = _end(samples, closed, newest, policy, before)
+    return Decision(end.verdict, end.sentence + _unread(samples))
+
+
+def _unread(samples: Sequence[Sample]) -> str:
+    """Which logs could not be read and how often: that no error is known of them is no good news."""
+    often = Counter(name for one in samples for name in one.unread)
+    told = [f"{name} in {count} of {len(samples)} looks" for name, count in sorted(often.items())]
+    return f"; logs that could not be read: {', '.join(told)}" if told else ""
 
 
 def _steps(samples: Sequence[Sample], policy: Policy) -> Iterable[tuple[Sample, float]]:
@@ -247,6 +257,4 @@ def _end(
     if last:
         return Decision(Verdict.INCONCLUSIVE, f"the time is over, and it was bad in the end: {last}")
     failed = sum(one.failed.total() for one in (*closed, newest))
-    blind = sum(one.errors is None for one in samples) > _HALF * len(samples)
-    unread = "; the services' logs could not be read" if blind else ""
-    return Decision(Verdict.HEALTHY, f"{failed} of {total} requests failed in {len(closed)} windows{unread}")
+    return Decision(Verdict.HEALTHY, f"{failed} of {total} requests failed in {len(closed)} windows")

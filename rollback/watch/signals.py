@@ -6,7 +6,6 @@ import json
 import statistics
 import time
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ from rollback.watch.decision import Baseline, Sample
 from rollback.watch.tail import Tail
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rollback.deployment import Answer, Deployment
 
@@ -75,15 +74,21 @@ def _request(line: str) -> Request | None:
         return None
 
 
-def sampled(at: float, ill: str | None, requests: list[Request] | None, errors: int | None = None) -> Sample:
+def sampled(
+    at: float,
+    ill: str | None,
+    requests: list[Request] | None,
+    errors: int | None = None,
+    unread: Sequence[str] = (),
+) -> Sample:
     """One sample from what was asked and read."""
     if requests is None:
-        return Sample(at, ill, None, errors=errors)
+        return Sample(at, ill, None, errors=errors, unread=[*unread])
     total = Counter(one.group for one in requests)
     failed = Counter(one.group for one in requests if one.failed)
     took = [one.seconds for one in requests if one.timed and not one.failed]
     counts = {group: (count, failed[group]) for group, count in total.items()}
-    return Sample(at, ill, counts, statistics.median(took) if took else None, errors)
+    return Sample(at, ill, counts, statistics.median(took) if took else None, errors, [*unread])
 
 
 def baseline_of(requests: list[Request], release: str, least: int) -> Baseline | None:
@@ -117,7 +122,7 @@ class Sensor:
         Raises:
             Refused: something else was deployed meanwhile.
         """
-        return sampled(time.monotonic(), self._ill(), self._requests(), self._errors())
+        return sampled(time.monotonic(), self._ill(), self._requests(), *self._errors())
 
     def baseline(self, release: str, least: int) -> Baseline | None:
         """How a release served in the last half hour, as far as this edge's log goes back."""
@@ -165,14 +170,18 @@ class Sensor:
         except Stop:
             return None
 
-    def _errors(self) -> int | None:
-        """Error lines of the released services since the last look; None where no log could be read."""
-        found = []
+    def _errors(self) -> tuple[int | None, list[str]]:
+        """Error lines of the released services since the last look, and of which no log could be read.
+
+        None where no log at all could be read; what is away for a moment is read later, unless its container is gone.
+        """
+        found, unread = [], []
         for one in self._services:
-            # a service that is away is seen by its health
-            with suppress(Stop):
+            try:
                 found.append(error_lines("\n".join(one.new())))
-        return sum(found) if found else None
+            except Stop:
+                unread.append(one.service)
+        return (sum(found) if found else None), unread
 
     def _tail(self, service: str) -> Tail:
         return Tail(self.deployment, service, _stamp(datetime.now(UTC)))

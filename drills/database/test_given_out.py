@@ -1,0 +1,69 @@
+"""Security breach: where rollback.toml says that tokens are kept is seen to be there, on a real PostgreSQL."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rollback.containment.given import lacking, there
+from rollback.containment.table import ContainmentTable
+from rollback.database.scratch import scratch
+from rollback.engine import Engine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rollback.database.server import Connection
+
+pytestmark = [pytest.mark.engine, pytest.mark.database]
+
+IMAGE = "spheroseg-drill/db:15"
+TABLES = (
+    "CREATE TABLE users (id int, password_hash text, must_reset_password bool, created_at timestamptz)",
+    'CREATE TABLE "Sessions" (ended_at timestamptz, created_at timestamptz)',
+    "CREATE TABLE tokens (revoked_at timestamptz)",
+    "CREATE SCHEMA rollback_attic_1",
+    "CREATE TABLE rollback_attic_1.old ()",
+)
+HAS = 'there are "Sessions", tokens, users'
+NAMED = {
+    "as it is": ({"Sessions": "ended_at"}, {}, ""),
+    "misspelt": ({"token": "revoked_at"}, {}, "[containment.tokens]: there is no table token"),
+    "in other letters": ({"sessions": "ended_at"}, {}, "[containment.tokens]: there is no table sessions"),
+    "a column": (
+        {"Sessions": "closed_at"},
+        {},
+        "[containment.tokens]: Sessions has no closed_at, but created_at, ended_at",
+    ),
+    "no age": ({"tokens": "revoked_at"}, {}, "[containment.tokens]: tokens has no created_at, but revoked_at"),
+    "accounts": ({}, {"table": "accounts"}, "[containment.users]: there is no table accounts"),
+    "a flag": ({}, {"flag": "reset", "id": "key"}, "[containment.users]: users has no key, reset, but created_at, id"),
+}
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
+    """A session on a database with accounts, sessions and tokens."""
+    engine = Engine(tmp_path_factory.mktemp("scratch"))
+    with scratch(engine, IMAGE) as one, one.connect("postgres", autocommit=True) as found:
+        for command in TABLES:
+            found.execute(command.encode())
+        yield found
+
+
+@pytest.mark.parametrize(("tokens", "users", "wrong"), NAMED.values(), ids=NAMED)
+def test_what_is_named_has_to_be_there(
+    session: Connection, tokens: dict[str, str], users: dict[str, str], wrong: str
+) -> None:
+    """Table, column, and the column of its age; what is wrong is told with what there is, without what is ours."""
+    told = lacking(session, ContainmentTable.model_validate({"tokens": tokens, "users": users}))
+    assert (told[0].startswith(wrong), told[1:]) == (True, [HAS]) if wrong else not told
+
+
+def test_a_table_is_looked_for_as_statements_name_it(session: Connection) -> None:
+    """In the very letters: a table that is there and skipped would keep its sessions open."""
+    assert there(session, "Sessions")
+    assert there(session, "public.Sessions")
+    assert not there(session, "sessions")
+    assert not there(session, "public.nothing")
