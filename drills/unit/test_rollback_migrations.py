@@ -171,7 +171,8 @@ def a_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Step:
         settings=tables, state=tmp_path, run_folder=lambda run: tmp_path / "runs" / run, migrations=lambda: ["012"]
     )
     facts = {"version": "013", "name": "013_x.sql", "up": "", "down": ""}
-    return procedure.plan(one, {"run": "ours", "migrations": [facts], "made": {"013": []}, "dependent": ""}).steps[-1]
+    known = {"run": "ours", "migrations": [facts], "made": {"013": []}, "dependent": "", "unheard": ""}
+    return procedure.plan(one, known).steps[-1]
 
 
 def test_who_was_overtaken_takes_nothing_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from rollback.outcome import Refused
+from rollback.release import Shelf
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from rollback.deployment import Deployment
     from rollback.release import Release
 
-__all__ = ["check", "dependent"]
+__all__ = ["Fit", "check", "fit", "notes"]
 
 
 def check(release: Release, applied: list[str]) -> str:
@@ -45,10 +49,49 @@ def _what(between: list[str], missing: list[str]) -> str:
     return f"migrations are missing: {', '.join(missing)}"
 
 
-def dependent(deployment: Deployment, head: str) -> str:
-    """Why what runs cannot work with a database at this migration, by its own word; empty where it can."""
-    for service in deployment.settings.services.values():
-        stated = deployment.through_edge(service.version).stated if service.upstream else None
-        if stated and head not in stated:
-            return f"what runs works with migration {', '.join(stated)}, and the database will be at {head or 'none'}"
-    return ""
+@dataclass(frozen=True)
+class Fit:
+    """Whether what runs can work with the database at another migration.
+
+    Attributes:
+        dependent: why it cannot; empty where nothing says so.
+        unheard: what does not say; empty where somebody does.
+    """
+
+    dependent: str
+    unheard: str
+
+
+def fit(deployment: Deployment, head: str) -> Fit:
+    """By its own word; by what its release was recorded with where it does not answer: it may only be starting."""
+    asked = {role: one for role, one in deployment.settings.services.items() if one.upstream}
+    answers = {role: deployment.through_edge(one.version) for role, one in asked.items()}
+    silent = [role for role, one in answers.items() if one.version is None]
+    stated = [one.stated for one in answers.values() if one.stated]
+    stated = stated or [heads for role in silent if (heads := _recorded(deployment, role))]
+    against = [heads for heads in stated if head not in heads]
+    at = f"migration {head or 'none'}"
+    return Fit(
+        f"what runs works with migration {', '.join(against[0])}, and the database will be at {head or 'none'}"
+        if against
+        else "",
+        f"{', '.join(silent)} does not answer, and no recorded release tells: whether it works with {at} is not known"
+        if silent and not stated
+        else "",
+    )
+
+
+def _recorded(deployment: Deployment, role: str) -> list[str]:
+    """What the newest release that was recorded with the image that runs works with."""
+    running = {one.image for one in deployment.serving(deployment.settings.services[role].service)}
+    shelf = Shelf(deployment).all()
+    known = [one.works_with for one in shelf if role in one.images and one.images[role].id in running]
+    return known[-1] if known else []
+
+
+def notes(facts: Mapping[str, Any]) -> Iterator[str]:
+    """For the plan of what changes the schema, from its facts `dependent` and `unheard`."""
+    if facts["dependent"]:
+        yield f"{facts['dependent']}: users see errors until the application follows"
+    if facts["unheard"]:
+        yield facts["unheard"]

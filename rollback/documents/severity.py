@@ -116,7 +116,7 @@ def _shaky(one: Container, apart: set[str]) -> bool:
 
 def _schema(deployment: Deployment, applied: list[str]) -> str:
     try:
-        return compatibility.dependent(deployment, applied[-1] if applied else "").replace("will be at", "is at")
+        return compatibility.fit(deployment, applied[-1] if applied else "").dependent.replace("will be at", "is at")
     except Stop:  # the edge cannot be asked: that nothing answers is said of the page
         return ""
 

@@ -7,7 +7,7 @@ what is lost by it goes to an attic and comes back with `rollback abort` or `rol
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from rollback import lock
@@ -62,10 +62,10 @@ def survey(
     for one in chosen:
         _provable(one, made[one.version])
     head = there[-len(chosen) - 1].version if len(there) > len(chosen) else ""
-    dependent = compatibility.dependent(deployment, head)
-    if dependent and not outage:
+    fit = compatibility.fit(deployment, head)
+    if fit.dependent and not outage:
         raise Refused(
-            f"{dependent}.",
+            f"{fit.dependent}.",
             "`rollback application` to a release that works with it first; where there is none, --outage takes the"
             " migration back all the same, and users see errors until the application follows",
         )
@@ -75,7 +75,7 @@ def survey(
             {"version": one.version, "name": one.name, "up": one.up, "down": scripts[one.version]} for one in chosen
         ],
         "made": _as_json(made),
-        "dependent": dependent,
+        **asdict(fit),
         "seen": {"held": held},
     }
 
@@ -144,7 +144,7 @@ def survey_forward(deployment: Deployment, version: str, run: str) -> dict[str, 
     made = _expected(deployment, [*there, *following], following)
     one = following[0]
     text = {"version": version, "name": one.name, "up": one.up, "down": ""}
-    return {"run": run, "migrations": [text], "made": _as_json(made), "dependent": ""}
+    return {"run": run, "migrations": [text], "made": _as_json(made), "dependent": "", "unheard": ""}
 
 
 def plan_forward(deployment: Deployment, facts: dict[str, Any]) -> Plan:
@@ -214,8 +214,7 @@ class _Procedure:
         for holder in self.facts.get("seen", {}).get("held", ()):
             yield f"{holder}: it has to end before tables can be locked"
         yield "a release that brought one of these applies it again at its next start: take the application back too"
-        if self.facts["dependent"]:
-            yield f"{self.facts['dependent']}: users see errors until the application follows"
+        yield from compatibility.notes(self.facts)
 
     def _preflight(self) -> Preflight:
         return Preflight(self.deployment, self.deployment.run_folder(self.facts["run"]))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollback import progress
 from rollback.containment.revocation import again
-from rollback.database import server
+from rollback.database import compatibility, server
 from rollback.database.backup.desk import Desk
 from rollback.database.beside import Beside, Overtaken, kept_name
 from rollback.database.late import figures, late_writes
@@ -92,8 +92,7 @@ class _Procedure:
             yield "this backup was never restored: whether it can be is seen beside the live database, before it serves"
         else:
             yield f"its last verification, a restore with all comparisons, took {self.facts['seconds']:.0f} s"
-        if self.facts["dependent"]:
-            yield f"{self.facts['dependent']}: users see errors until the application follows"
+        yield from compatibility.notes(self.facts)
 
     @property
     def _folder(self) -> Path:

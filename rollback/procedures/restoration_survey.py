@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -58,10 +59,10 @@ def survey(  # noqa: PLR0913 -- the words of the command
             )
         with server.of_deployment(deployment) as live:
             room.enough(live, table.database.name)
-        dependent = compatibility.dependent(deployment, manifest.head)
-        if dependent and not outage:
+        fit = compatibility.fit(deployment, manifest.head)
+        if fit.dependent and not outage:
             raise Refused(
-                f"{dependent}.",
+                f"{fit.dependent}.",
                 "choose a backup of that schema, or say --outage and then `rollback application` to a release that"
                 " works with it",
             )
@@ -70,7 +71,7 @@ def survey(  # noqa: PLR0913 -- the words of the command
             "backup": manifest.id,
             "head": manifest.head,
             "taken": manifest.at.isoformat(timespec="seconds"),
-            "dependent": dependent,
+            **asdict(fit),
             "read_only": read_only,
             "seen": _differing(deployment, manifest),
             "seconds": _took(desk, manifest.id),

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from rollback.database.compatibility import Fit
     from rollback.database.schema.recorded import Recorded
     from rollback.database.server import Connection, Server
     from rollback.deployment import Deployment
@@ -81,22 +82,22 @@ def survey(deployment: Deployment, target: str, run: str, *, outage: bool = Fals
         "history": found.history,
         "gone": sorted(now.history.keys() - found.history.keys()),
         "change": asdict(change),
-        "dependent": _dependent(deployment, head, outage=outage),
+        **asdict(_fit(deployment, head, outage=outage)),
         # users work while the question is open: it may be more by then
         "seen": seen,
     }
 
 
-def _dependent(deployment: Deployment, head: str, *, outage: bool) -> str:
-    """Why what runs cannot work with the target's migrations; empty where it can.
+def _fit(deployment: Deployment, head: str, *, outage: bool) -> Fit:
+    """Whether what runs can work with the target's migrations.
 
     Raises:
         Refused: it cannot, and nobody has said that an outage is to be taken.
     """
-    told = compatibility.dependent(deployment, head)
-    if told and not outage:
+    told = compatibility.fit(deployment, head)
+    if told.dependent and not outage:
         raise Refused(
-            f"{told}.",
+            f"{told.dependent}.",
             "`rollback application` to a release that works with it first; where there is none, --outage brings the"
             " schema back all the same, and users see errors until the application follows",
         )
@@ -185,8 +186,7 @@ class _Procedure:
         yield from self._returns()
         for version in self.facts["gone"]:
             yield f"migration {version} goes from the history: a release that brings it applies it again at its start"
-        if self.facts["dependent"]:
-            yield f"{self.facts['dependent']}: users see errors until the application follows"
+        yield from compatibility.notes(self.facts)
         yield f"the attic is the schema {self._attic()} of the database"
 
     def _returns(self) -> Iterator[str]:
