@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "Container", "Deployment"]
 
 _END = "\x1e"  # record separator: stands in no answer that we read
+_STANDS_AFTER_S = 3.0
 _ONE_OFF = "com.docker.compose.oneoff"
 _PROJECT = "com.docker.compose.project"
 _FOLDER = f"{_PROJECT}.working_dir"
@@ -29,7 +32,12 @@ _SERVICE = "com.docker.compose.service"
 
 @dataclass(frozen=True)
 class Container:
-    """A container of the deployment as the engine records it."""
+    """A container of the deployment as the engine records it.
+
+    Attributes:
+        restarts: how often the engine itself has started it again.
+        fell: it did so a moment ago: what dies at every start runs in half of all looks.
+    """
 
     id: str
     name: str
@@ -41,6 +49,7 @@ class Container:
     labels: dict[str, str]
     ports: dict[str, str]
     restarts: int
+    fell: bool = False
 
     @classmethod
     def of(cls, raw: dict[str, Any]) -> Container:
@@ -58,6 +67,7 @@ class Container:
             labels=labels,
             ports={port: _address(where[0]) for port, where in bound.items() if where},
             restarts=raw.get("RestartCount", 0),
+            fell=raw.get("RestartCount", 0) > 0 and _age(raw["State"].get("StartedAt", "")) < _STANDS_AFTER_S,
         )
 
     @property
@@ -73,8 +83,16 @@ class Container:
 
     @property
     def well(self) -> bool:
-        """Running, and healthy where it has a health check."""
-        return self.running and self.health in (None, "healthy")
+        """Running, and healthy where it has a health check; where it has none, not started again a moment ago."""
+        return self.running and (self.health == "healthy" or (self.health is None and not self.fell))
+
+
+def _age(started: str) -> float:
+    """Seconds since an instant that the engine tells; long ago where it tells none."""
+    try:
+        return (datetime.now(UTC) - datetime.fromisoformat(started)).total_seconds()
+    except (ValueError, TypeError):
+        return math.inf
 
 
 def _address(bound: dict[str, str]) -> str:

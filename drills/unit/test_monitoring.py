@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -151,8 +152,20 @@ def test_it_watches_when_every_job_is_asked(tmp_path: Path, monkeypatch: pytest.
     one = answering(tmp_path, "")
     monkeypatch.setattr(Answering, "hashes", lambda *_: {"prometheus": "1"})
     monkeypatch.setattr(Answering, "data", lambda _, __, path: answers[path.split("?")[0]])
+    there: list[SimpleNamespace] = []
+    monkeypatch.setattr(Answering, "containers", lambda _: there)
     now = one.watching(0)
     assert (now.holds, "has no target yet" in now.seen) == (ready, not ready), now
+    there.append(SimpleNamespace(name="p-1", service="prometheus", well=False))
+    assert not one.watching(0).holds
+
+
+def test_files_that_are_not_there_are_a_sentence(tmp_path: Path) -> None:
+    """The part may name a folder that the checkout does not have."""
+    one = answering(tmp_path, metrics(1, 1.0))
+    (tmp_path / "monitoring/rules.yml").unlink()
+    with pytest.raises(Failed, match=r"\[parts\] monitoring names nothing that is there"):
+        one.loaded(PROMETHEUS)
 
 
 class Odd(Answering):

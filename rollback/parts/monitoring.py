@@ -143,6 +143,8 @@ class Monitoring(Deployment):
 
     def _changed(self) -> float:
         names = files.listed(self.root, self.settings.parts.monitoring)
+        if not names:
+            raise Failed("[parts] monitoring names nothing that is there.", "name the files that its programs read")
         return max((self.root / name).lstat().st_ctime for name in names)
 
     def served(self) -> Reading:
@@ -199,6 +201,8 @@ class Monitoring(Deployment):
         prometheus = found["prometheus"]
         targets = self.targets(prometheus)
         told = [*self.without_target(prometheus, targets), *self._down(targets), *self._rules(prometheus, rules)]
+        if not (alive := self._alive(set(services))).holds:
+            told.append(alive.seen)
         if "alertmanager" in found and not self.data(prometheus, "/api/v1/alertmanagers")["activeAlertmanagers"]:
             told.append("Prometheus knows no Alertmanager")
         longest = gap(self, prometheus)

@@ -249,7 +249,9 @@ class _Procedure:
             name for service, names in before.items() if service in now for name in names
             if name in wanted and name not in now[service]
         )  # fmt: skip
-        return Reading(not lost, f"without its volume: {', '.join(lost)}" if lost else f"{seen}, metrics kept")
+        if lost:
+            return Reading(holds=False, seen=f"without its volume: {', '.join(lost)}")
+        return Reading(holds=True, seen=f"{seen}, {'metrics kept' if any(before.values()) else 'no metrics to keep'}")
 
     def _watching(self) -> Step:
         return Step(
