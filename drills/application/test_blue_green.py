@@ -19,7 +19,7 @@ from fixtures.checks.residue import Allowed
 from fixtures.checks.zero import broken, zero
 from fixtures.faults.candidates import GOOD, INTERNAL_ERROR, UNREACHABLE
 from fixtures.faults.release import BadRelease
-from fixtures.operators import struck
+from fixtures.operators import POLL_SECONDS, struck
 from fixtures.scenario import Scenario
 from fixtures.verdict import Finding, Verdict
 
@@ -188,10 +188,14 @@ def test_colour_that_dies_while_it_is_watched(drill: Bench) -> None:
 def slow_upload(drill: Drill) -> None:
     """Green is there, and somebody with a slow line holds blue's worker of the edge: the drain has to wait for him."""
     switching.green_is(drill.stack, GOOD)
-    threading.Thread(target=_drip, args=(drill.stack.ports[0],), daemon=True).start()
+    threading.Thread(target=_drip, args=(drill,), daemon=True).start()
 
 
-def _drip(port: int) -> None:
+def _drip(drill: Drill) -> None:
+    """Begins with the command's first step: how long its plan took is the host's affair."""
+    port = drill.stack.ports[0]
+    while '"step": "green' not in drill.journal():
+        time.sleep(POLL_SECONDS)
     head = f"POST /api/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: {DRIPS}\r\n\r\n"
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)) as line:
         line.sendall(head.encode())
