@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -154,7 +154,7 @@ def answers(run: Run, drills: Sequence[Drill], earlier: Sequence[past.Run], poli
     day = _day(run.started) or today
     issues = tuple(_issue(name, goal, drills, earlier, day) for name, goal in runbook.QUICK_REFERENCE.items())
     procedures = tuple(_procedures(drills, earlier, day))
-    findings = tuple(_findings(run, drills, earlier, day))
+    findings = _with_the_gate(run, tuple(_findings(run, drills, earlier, day)), day)
     untested = tuple(_untested(run, drills, procedures, policy))
     changes = tuple(_changes(drills, earlier))
     ran = {one.id for one in drills if one.verdict != NOT_TESTED}
@@ -247,10 +247,19 @@ def _findings(run: Run, drills: Sequence[Drill], earlier: Sequence[past.Run], da
     recorded = {one.id for one in drills}
     for plan in run.selected:
         if plan.drill not in recorded:
-            yield _finding(plan.title, "it recorded no verdict", plan.severity, plan.section, day)
-    for sentence in run.gate:
-        if sentence.startswith("procedure ") or " held the secret " in sentence:
-            yield _finding(f"The gate: {sentence}", "not as drills/gate.toml allows", "critical", "", day)
+            yield replace(
+                _finding(plan.title, "it recorded no verdict", plan.severity, plan.section, day), drill=plan.drill
+            )
+
+
+def _with_the_gate(run: Run, found: tuple[Finding, ...], day: date) -> tuple[Finding, ...]:
+    """Add what the gate holds against the run and no finding tells: of a drill that passed without evidence, too."""
+    told = tuple(f"drill {one.drill} " for one in found if one.drill)
+    rest = [sentence for sentence in run.gate if not sentence.startswith(told)]
+    return (
+        *found,
+        *(_finding(f"The gate: {one}", "not as drills/gate.toml allows", "critical", "", day) for one in rest),
+    )
 
 
 def _finding(  # noqa: PLR0913, PLR0917 -- the columns of a finding

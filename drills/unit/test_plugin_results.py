@@ -40,6 +40,7 @@ def absent():
     raise toolchain.NotAtHandError("no Node in this test")
 
 toolchain.node = absent
+PROVED = {"writes": {"lost": 0}, "objective_s": 60, "rto_s": {"read": {"low": 1.0, "high": 2.0}}}
 
 @pytest.fixture
 def record(request):
@@ -48,7 +49,7 @@ def record(request):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as file:
             file.write(text + "\\n")
-    return lambda **line: write(line.pop("raw", None) or json.dumps({"writes": {"lost": 0}, **line}))
+    return lambda **line: write(line.pop("raw", None) or json.dumps({**PROVED, **line}))
 """
 HEAD = """
 import os, pathlib, pytest

@@ -121,6 +121,15 @@ def test_a_red_gate_is_never_a_plain_yes() -> None:
     assert "procedure X was not drilled" in page(ALL, run=run)
 
 
+def test_what_the_gate_holds_against_a_drill_that_passed_is_a_finding() -> None:
+    """A drill that fails has its own finding; one that passed without evidence has the gate's sentence."""
+    passed = f"drill {ALL[0].id} passed without evidence: its writes were not accounted for"
+    run = Run(**{**WHOLE.__dict__, "gate": (passed, "drill x is fail, not pass: late")})
+    findings = told([*ALL, drill(id="x", verdict="fail", reason="late")], run=run).findings
+    assert [one.title for one in findings if one.title.startswith("The gate")] == [f"The gate: {passed}"]
+    assert len(findings) == 2
+
+
 def test_a_partial_run_says_so() -> None:
     """One drill by hand is no monthly drill."""
     partial = Run(**{**WHOLE.__dict__, "complete": False})

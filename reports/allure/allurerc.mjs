@@ -7,8 +7,8 @@ const command = pathToFileURL(realpathSync(process.argv[1]));
 const { qualityGateDefaultRules } = await import(new URL("dist/rules.js", command));
 const config = JSON.parse(readFileSync(new URL("wanted.json", import.meta.url), "utf-8"));
 const figure = (value, unit) => `${Number(value.toFixed(3))}${unit ? ` ${unit}` : ""}`;
-const within = ({ actual, expected }) =>
-  `${actual.title ?? actual.key}: ${figure(actual.value, actual.unit)}, at most ${figure(expected.value, actual.unit)} is allowed`;
+const within = ({ actual: { key, title = key, unit, value }, expected }) =>
+  `${title}: ${figure(value, unit)}, at most ${figure(expected.value, unit)} is allowed`;
 
 config.qualityGate.use = qualityGateDefaultRules.map((one) =>
   one.rule === "metricMax" ? { ...one, successMessage: within } : one,
