@@ -61,9 +61,10 @@ class Procedure:
 
     @property
     def downtime(self) -> dict[str, float]:
-        """The longest downtime of each path."""
-        paths = {path for one in self.drills for path in one.downtime}
-        return {path: max(one.downtime.get(path, 0.0) for one in self.drills) for path in sorted(paths)}
+        """The longest downtime of each path, of drills in which a recovery is asked for: a refusal leaves the fault."""
+        recover = [one for one in self.drills if one.recovers]
+        paths = {path for one in recover for path in one.downtime}
+        return {path: max(one.downtime.get(path, 0.0) for one in recover) for path in sorted(paths)}
 
     @property
     def lost(self) -> int | None:

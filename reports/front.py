@@ -96,7 +96,8 @@ def _issues(run: Run, given: Answers) -> str:
 _READ = (
     '<p class="soft">Times are intervals: not sooner and not later, as far as the probes can tell. RTO counts from the '
     "operator's command until every path serves the right release for good; downtime counts from the fault, so the "
-    "time until the drill had seen it is part of it. The upper bound is held against the objective. A write is lost "
+    "time until the drill had seen it is part of it; what users miss where no recovery is asked for, as in a refusal, "
+    "stands at the drill alone. The upper bound is held against the objective. A write is lost "
     "if it was acknowledged and is gone; “as announced” are those of which the command had told before that they would "
     "be: row by row, or as all that came after the backup. A request is broken if it failed by the rollback and not by "
     "the fault.</p>"

@@ -68,9 +68,14 @@ class Drill:
         return max(self.rto_low.values(), default=None)
 
     @property
+    def recovers(self) -> bool:
+        """Say whether a recovery is asked for: none is where it is right that the command refuses or goes back."""
+        return self.objective is not None
+
+    @property
     def dark(self) -> float | None:
-        """The downtime of the path that was down longest, or None when none was measured."""
-        return max(self.downtime.values(), default=None)
+        """The downtime of the path that was down longest; None when none was measured or a recovery asked for."""
+        return max(self.downtime.values(), default=None) if self.recovers else None
 
     @property
     def passed(self) -> bool:

@@ -81,7 +81,7 @@ def _row(drill: Drill) -> tuple[str, ...]:
         f"**{cell(drill.verdict)}**" if drill.verdict != "pass" else "pass",
         seconds(drill.objective),
         UNKNOWN if drill.slowest is None else bounds(drill.slowest_low, drill.slowest),
-        per_path(drill.downtime),
+        per_path(drill.downtime if drill.recovers else {}),
         UNKNOWN if drill.lost is None else str(drill.lost),
         UNKNOWN if drill.failed is None else str(drill.failed),
         cell(plain(drill.reason)),

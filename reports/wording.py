@@ -56,10 +56,11 @@ def bounds(low: float | None, high: float | None) -> str:
 
 def outcome(drill: Drill) -> str:
     """Return how long users were without what, and what they lost, as one line; empty if nothing was measured."""
-    away = {path: high for path, high in drill.downtime.items() if high}
+    away = ", ".join(f"{path} {seconds(high)}" for path, high in sorted(drill.downtime.items()) if high)
+    by_whom = "down at most" if drill.recovers else "no recovery was asked for; users were without, at most"
     parts = [
         f"back {'after ' * (drill.slowest != math.inf)}{bounds(drill.slowest_low, drill.slowest)}" if drill.rto else "",
-        f"down at most: {', '.join(f'{path} {seconds(high)}' for path, high in sorted(away.items()))}" if away else "",
+        f"{by_whom}: {away}" if away else "",
         "" if drill.lost is None else f"writes lost: {drill.lost}",
         f"writes undone as announced: {drill.announced}" if drill.announced else "",
         f"requests broken: {drill.failed}" if drill.failed else "",

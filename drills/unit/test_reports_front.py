@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from reports import lines, measured, policy, runbook
+from reports import lines, measured, metrics, policy, runbook
 from reports.answers import Answers, answers
 from reports.front import front
 from reports.past import Point
@@ -167,6 +167,16 @@ def test_a_drill_says_what_happened_without_a_click_on_it() -> None:
     ) in page([drill(story=story, **more)])
     never = page([drill(rto_s={"ml": {"low": 30.0, "high": None}}, downtime_s={}, writes={}, requests={"failed": 2})])
     assert "Back not within the drill; requests broken: 2" in never
+
+
+def test_what_users_miss_while_a_command_rightly_refuses_is_no_downtime_of_its_procedure() -> None:
+    """The bad release serves on because it must: said at the drill, in no maximum, in no figure of the gate."""
+    refusal = drill(id="x", objective_s=None, rto_s={}, downtime_s={"write": {"low": 30.0, "high": 33.7}})
+    assert told([*ALL, refusal]).issues[1].downtime == {"read": 31.0}
+    assert "No recovery was asked for; users were without, at most: write 33.7 s" in page([*ALL, refusal])
+    assert "write 33.7 s" not in render(WHOLE, [refusal], told([refusal]))
+    assert "write 33.7 s" not in measured.render([refusal])
+    assert "x.downtime" not in {sample["key"] for sample in metrics.samples([refusal], 0)}
 
 
 def test_a_loss_that_one_drill_did_not_account_for_is_not_zero() -> None:
