@@ -32,7 +32,7 @@ class Run:
     """One run.
 
     Attributes:
-        command: exactly what was typed, to run it again.
+        command: what was typed, with the seed that was drawn: it runs the same drills with the same users' days again.
         started: UTC, ISO 8601; the same for `ended`.
         complete: it was meant to drill every procedure: the monthly drill, or everything.
         asked: the expression of markers by which its drills were chosen; empty without one.

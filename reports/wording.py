@@ -120,7 +120,7 @@ def identity(run: Run, drills: Sequence[Drill]) -> list[tuple[str, str]]:
     versions = [(name, ", ".join(sorted({one.versions[name] for one in drills if name in one.versions})))
                 for name in names]  # fmt: skip
     images = sorted({f"{name} {image[:19]}" for one in drills for name, image in one.images.items()})
-    seeds = ", ".join(f"{one.id} {one.seed}" for one in drills if one.seed is not None)
+    seeds = sorted({str(one.seed) for one in drills if one.seed is not None})
     facts = [
         ("run it again", run.command),
         ("started", run.started),
@@ -128,7 +128,7 @@ def identity(run: Run, drills: Sequence[Drill]) -> list[tuple[str, str]]:
         *run.facts.items(),
         ("code of the drills", ", ".join(heads)),
         *versions,
-        ("seeds", seeds),
+        ("seed", ", ".join(seeds)),
         ("images", ", ".join(images)),
     ]
     return [(name, value) for name, value in facts if value]

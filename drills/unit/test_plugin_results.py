@@ -10,9 +10,12 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from filelock import FileLock
+
+from fixtures.bench import Bench
 
 pytest_plugins = ("pytester",)
 
@@ -281,6 +284,43 @@ def test_b(record):
     assert known["asked"] == "monthly"
     assert known["command"].endswith("-n1 -m monthly drills")
     assert known["ended"] >= known["started"]
+
+
+SEEDED = (
+    HEAD
+    + """
+@pytest.mark.engine
+@drill("a")
+def test_a(record, request):
+    record(id="a", verdict="pass", seed=request.config.getoption("seed"))
+"""
+)
+#: All of the drills' machinery, and no engine.
+WITHOUT_ENGINE = """
+from fixtures import engine, sweep
+engine.ready = sweep.sweep = lambda say: None
+pytest_plugins.append("fixtures.plugin")
+"""
+
+
+@pytest.mark.parametrize("argv", [pytest.param(("-n0",), id="one-process"), pytest.param(("-n1",), id="worker")])
+def test_one_command_repeats_a_whole_run(project: pytest.Pytester, argv: tuple[str, ...]) -> None:
+    """The seed that was drawn is part of it, the same in every process; one that was typed stands there once."""
+    (project.path / "conftest.py").write_text(f"{CONFTEST}{WITHOUT_ENGINE}", encoding="utf-8")
+    run(project, SEEDED, *argv)
+    drawn = json.loads((project.path / LATEST / "drills.jsonl").read_text())["seed"]
+    assert json.loads((project.path / LATEST / "run.json").read_text())["command"].endswith(f" --seed {drawn}")
+    run(project, SEEDED, *argv, "--seed=7")
+    assert json.loads((project.path / LATEST / "drills.jsonl").read_text())["seed"] == 7
+    assert json.loads((project.path / LATEST / "run.json").read_text())["command"].count("--seed") == 1
+
+
+def test_each_drill_has_its_own_day_of_one_seed(tmp_path: Path) -> None:
+    """Otherwise a whole run would try one users' day only; alone a drill has the day that it had in the run."""
+    days = [Bench(Mock(nodeid=name), Mock(), Mock(), seed, tmp_path, tmp_path).day
+            for name, seed in (("a", 7), ("b", 7), ("a", 8), ("a", 7))]  # fmt: skip
+    assert len({*days}) == 3
+    assert days[0] == days[3]
 
 
 def test_a_whole_run_has_to_drill_every_procedure(project: pytest.Pytester) -> None:

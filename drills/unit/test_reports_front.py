@@ -270,7 +270,7 @@ def test_the_run_can_be_identified_and_repeated() -> None:
     for words in (
         "0123456789ab with uncommitted changes",
         "postgres 15.20",
-        f"{one.id} 42",
+        "seed 42",
         "backend sha256:aabbccddeeff",
         "run it again pytest drills/ -m monthly -n 2",
     ):
