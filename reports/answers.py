@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from reports import past, runbook
+from reports.findings import findings as findings_of
 from reports.lines import FAIL, INCONCLUSIVE, NOT_TESTED, PASS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from reports.findings import Finding
     from reports.lines import Drill
     from reports.policy import Policy
     from reports.run import Run
 
-__all__ = ["Answers", "Change", "Finding", "Procedure", "Untested", "answers"]
+__all__ = ["Answers", "Change", "Procedure", "Untested", "answers"]
 
 UNTESTED = "untested"
-#: Days until a finding has to be drilled again, by severity; after NIST SP 800-84 none may take longer than a month.
-RETEST_DAYS = {"blocker": 7, "critical": 14}
-_RETEST_DAYS = 30
 _SHOWN = 12
 #: What these drills cannot show, whatever their verdict.
 LIMITS = (
@@ -103,25 +102,15 @@ class Change:
 
 @dataclass(frozen=True)
 class Untested:
-    """What the run says nothing about, and why."""
+    """What the run says nothing about, and why.
+
+    Attributes:
+        drills: of a group that one reason left out: each by its id, with why it may be, where it says so itself.
+    """
 
     what: str
     why: str
-    count: int = 1
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is open: who has it, since when, and when it has to be drilled again."""
-
-    title: str
-    sentence: str
-    severity: str
-    owner: str
-    since: date
-    retest: date
-    command: str = ""
-    drill: str = ""
+    drills: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -155,7 +144,7 @@ def answers(run: Run, drills: Sequence[Drill], earlier: Sequence[past.Run], poli
     day = _day(run.started) or today
     issues = tuple(_issue(name, goal, drills, earlier, day) for name, goal in runbook.QUICK_REFERENCE.items())
     procedures = tuple(_procedures(drills, earlier, day))
-    findings = _with_the_gate(run, tuple(_findings(run, drills, earlier, day)), day)
+    findings = findings_of(run, drills, earlier, day)
     untested = tuple(_untested(run, drills, procedures, policy))
     changes = tuple(_changes(drills, earlier))
     ran = {one.id for one in drills if one.verdict != NOT_TESTED}
@@ -221,7 +210,7 @@ def _untested(run: Run, drills: Sequence[Drill], procedures: Sequence[Procedure]
     for section, procedure in zip(runbook.SECTIONS, procedures, strict=False):
         if not procedure.drills:
             exempt = policy.procedures.get(section.name)
-            why = f"exempt until {exempt.until}: {exempt.reason}" if exempt else "no drill of it ran"
+            why = f"exempt until {exempt.until}: {exempt.reason}" if exempt else _left_out(run, section)
             yield Untested(section.title, why)
     for drill in drills:
         if drill.verdict == NOT_TESTED:
@@ -230,57 +219,16 @@ def _untested(run: Run, drills: Sequence[Drill], procedures: Sequence[Procedure]
         if plan.drill not in recorded:
             yield Untested(plan.title, "it should have run and recorded nothing")
     for why in sorted({plan.why for plan in run.left}):
-        left = sorted({plan.drill for plan in run.left if plan.why == why} - recorded)
+        left = {(plan.drill, plan.because) for plan in run.left if plan.why == why and plan.drill not in recorded}
         if left:
-            yield Untested(", ".join(left), why, len(left))
+            yield Untested(f"{len(left)} drill{'s' * (len(left) > 1)}", why, tuple(sorted(left)))
 
 
-def _findings(run: Run, drills: Sequence[Drill], earlier: Sequence[past.Run], day: date) -> Iterable[Finding]:
-    for drill in drills:
-        told = past.worse(drill, earlier)
-        if drill.passed and not told:
-            continue
-        if drill.verdict == NOT_TESTED and not any(drill.id in one for one in run.gate):
-            continue
-        # some reasons begin with their verdict
-        sentence = told if drill.passed else f"{drill.verdict}: {drill.reason.removeprefix(f'{drill.verdict}: ')}"
-        yield _finding(drill.title, sentence, drill.severity, drill.section, _since(drill, earlier, day), drill)
-    recorded = {one.id for one in drills}
-    for plan in run.selected:
-        if plan.drill not in recorded:
-            yield replace(
-                _finding(plan.title, "it recorded no verdict", plan.severity, plan.section, day), drill=plan.drill
-            )
-
-
-def _with_the_gate(run: Run, found: tuple[Finding, ...], day: date) -> tuple[Finding, ...]:
-    """Add what the gate holds against the run and no finding tells: of a drill that passed without evidence, too."""
-    told = tuple(f"drill {one.drill} " for one in found if one.drill)
-    rest = [sentence for sentence in run.gate if not sentence.startswith(told)]
-    return (
-        *found,
-        *(_finding(f"The gate: {one}", "not as drills/gate.toml allows", "critical", "", day) for one in rest),
-    )
-
-
-def _finding(  # noqa: PLR0913, PLR0917 -- the columns of a finding
-    title: str, sentence: str, severity: str, section: str, since: date, drill: Drill | None = None
-) -> Finding:
-    retest = since + timedelta(days=RETEST_DAYS.get(severity, _RETEST_DAYS))
-    owner = runbook.section(section).owner
-    command, name = (drill.command, drill.id) if drill else ("", "")
-    return Finding(title, sentence, severity or "normal", owner, since, retest, command, name)
-
-
-def _since(drill: Drill, earlier: Sequence[past.Run], day: date) -> date:
-    """Return the day of the first of the runs without a pass that led to this one."""
-    since = day
-    for run in reversed(earlier):
-        point = run.drills.get(drill.id)
-        if point is not None and point.passed:
-            break
-        since = run.day if point is not None else since
-    return since
+def _left_out(run: Run, section: runbook.Section) -> str:
+    """Say why no drill of a procedure ran: as it was asked for, where that is known."""
+    reasons = sorted({plan.why for plan in run.left if runbook.section(plan.section) == section})
+    picked = "none of its drills was asked for" if run.selected and not run.complete else "no drill of it ran"
+    return "; ".join(reasons) or picked
 
 
 def _decisions(

@@ -15,7 +15,8 @@ from reports.wording import answered, bounds, headline, identity, outcome, plain
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from reports.answers import Answers, Finding, Procedure
+    from reports.answers import Answers, Procedure, Untested
+    from reports.findings import Finding
     from reports.lines import Drill
     from reports.run import Run
 
@@ -230,18 +231,23 @@ _NOTHING_WORSE = (
 
 
 def _untested(given: Answers) -> str:
-    rows = "".join(f"<li><b>{escape(one.what)}</b>: {escape(one.why)}</li>" for one in given.untested if one.count == 1)
-    many = "".join(
-        f"<li><details><summary>{one.count} drills: {escape(one.why)}</summary>{escape(one.what)}</details></li>"
-        for one in given.untested
-        if one.count > 1
-    )
+    rows = "".join(map(_one_untested, given.untested))
     limits = "".join(f"<li>{escape(one)}</li>" for one in LIMITS)
-    told = f"<ul>{rows}{many}</ul>" if given.untested else "<p>Every procedure of the runbook was drilled.</p>"
+    told = f"<ul>{rows}</ul>" if given.untested else "<p>Every procedure of the runbook was drilled.</p>"
     return (
         f'<h2>What was <em>not</em> tested</h2><div class="card list">{told}'
         f'<p class="soft">And by no such drill ever:</p><ul class="soft">{limits}</ul></div>'
     )
+
+
+def _one_untested(one: Untested) -> str:
+    if not one.drills:
+        return f"<li><b>{escape(one.what)}</b>: {escape(one.why)}</li>"
+    told = [f"<code>{escape(name)}</code>{f': {escape(because)}' if because else ''}" for name, because in one.drills]
+    # with reasons of their own they are a list, bare names a line
+    listed = f"<ul>{''.join(f'<li>{each}</li>' for each in told)}</ul>" if any(why for _, why in one.drills) else ""
+    names = listed or f"<p>{', '.join(told)}</p>"
+    return f"<li><details><summary>{escape(one.what)}: {escape(one.why)}</summary>{names}</details></li>"
 
 
 def _findings(run: Run, given: Answers, places: Mapping[str, str]) -> str:

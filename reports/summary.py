@@ -9,7 +9,8 @@ from reports.wording import UNKNOWN, answered, bounds, counted, headline, plain,
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from reports.answers import Answers, Finding, Procedure
+    from reports.answers import Answers, Procedure, Untested
+    from reports.findings import Finding
     from reports.lines import Drill
     from reports.run import Run
 
@@ -55,16 +56,22 @@ def _issue(one: Procedure, run: Run) -> tuple[str, ...]:
     )
 
 
-def _list(title: str, sentences: Sequence[str]) -> list[str]:
-    return [f"### {title}", "\n".join(f"- {cell(one)}" for one in sentences)] if sentences else []
+def _list(title: str, sentences: Iterable[str]) -> list[str]:
+    told = "\n".join(f"- {cell(one)}" for one in sentences)
+    return [f"### {title}", told] if told else []
 
 
 def _untested(given: Answers) -> list[str]:
     """Of a gate it is most of the runbook: a comment on a pull request has that folded."""
-    told = _list("Not tested", [f"{one.what}: {one.why}" for one in given.untested])
+    told = _list("Not tested", map(_one_untested, given.untested))
     if len(given.untested) <= _LONG:
         return told
     return [f"<details><summary>Not tested: {len(given.untested)} entries</summary>", *told[1:], "</details>"]
+
+
+def _one_untested(one: Untested) -> str:
+    drills = ", ".join(f"{name} ({because})" if because else name for name, because in one.drills)
+    return f"{one.what}: {one.why}" + (f": {drills}" if drills else "")
 
 
 def _findings(findings: Sequence[Finding]) -> list[str]:

@@ -28,7 +28,7 @@ pythonpath = [".", "{ROOT}"]
 addopts = ["-ra", "--import-mode=importlib", "-p", "no:faker", "-p", "no:cacheprovider"]
 filterwarnings = ["error"]
 markers = [
-    "monthly", "gate", "engine", "trust", "alone",
+    "monthly", "gate", "engine", "trust", "alone", "exhaustive(why)",
     "drill(id, section, procedure, severity, objective)",
 ]
 """
@@ -280,8 +280,8 @@ def test_b(record):
     run(project, two, "-n1", "-m", "monthly", "drills")
     known = json.loads((project.path / LATEST / "run.json").read_text())
     assert [one["drill"] for one in known["selected"]] == ["a"]
-    assert [(one["drill"], one["why"]) for one in known["left"]] == [("b", "no part of -m monthly")]
-    assert known["asked"] == "monthly"
+    assert [(one["drill"], one["why"]) for one in known["left"]] == [("b", "not selected by -m monthly")]
+    assert (known["asked"], known["whole"], known["complete"]) == ("monthly", True, True)
     assert known["command"].endswith("-n1 -m monthly drills")
     assert known["ended"] >= known["started"]
 
@@ -313,6 +313,42 @@ def test_one_command_repeats_a_whole_run(project: pytest.Pytester, argv: tuple[s
     run(project, SEEDED, *argv, "--seed=7")
     assert json.loads((project.path / LATEST / "drills.jsonl").read_text())["seed"] == 7
     assert json.loads((project.path / LATEST / "run.json").read_text())["command"].count("--seed") == 1
+
+
+@pytest.mark.parametrize("argv", [pytest.param(("-n0",), id="one-process"), pytest.param(("-n1",), id="worker")])
+def test_what_the_drills_leave_out_by_themselves_has_its_own_reason(
+    project: pytest.Pytester, argv: tuple[str, ...]
+) -> None:
+    """The marker says it; what was not asked for is another reason."""
+    (project.path / "conftest.py").write_text(f"{CONFTEST}{WITHOUT_ENGINE}", encoding="utf-8")
+    twins = f'{PASSING}\n@pytest.mark.exhaustive("a is the harder one")\n@drill("b")\ndef test_b(): pass\n'
+    run(project, f'{twins}\n@drill("c")\ndef test_c(): pass\n', *argv, "-k", "not test_c", "drills")
+    known = json.loads((project.path / LATEST / "run.json").read_text())
+    assert {one["drill"]: (one["why"], one["because"]) for one in known["left"]} == {
+        "b": ("of the exhaustive set, which -m exhaustive runs", "a is the harder one"),
+        "c": ("not selected by -k 'not test_c'", ""),
+    }
+    assert (known["whole"], known["narrowed"]) == (False, ["-k 'not test_c'"])
+
+
+@pytest.mark.parametrize(
+    ("argv", "narrowed"),
+    [
+        pytest.param(("-m", "gate", "drills"), [], id="whole"),
+        pytest.param(("-m", "gate", "drills/application"), ["drills/application"], id="place"),
+        pytest.param(("drills", "--deselect", "drills/x.py::y"), ["--deselect drills/x.py::y"], id="deselected"),
+        pytest.param(("drills", "--ignore=drills/x.py"), ["--ignore drills/x.py"], id="ignored"),
+        pytest.param(("drills", "--lf"), ["--last-failed"], id="last-failed"),
+    ],
+)
+def test_what_narrows_a_run_is_known(project: pytest.Pytester, argv: tuple[str, ...], narrowed: list[str]) -> None:
+    """A part of the gate is not the gate."""
+    body = GATED.format(mark="gate", drill='@drill("a")', body='record(id="a", verdict="pass")')
+    remembering = PYPROJECT.replace(', "-p", "no:cacheprovider"', "")
+    (project.path / "pyproject.toml").write_text(remembering, encoding="utf-8")
+    run(project, body, *argv)
+    known = json.loads((project.path / LATEST / "run.json").read_text())
+    assert (known["narrowed"], known["whole"]) == (narrowed, not narrowed)
 
 
 def test_each_drill_has_its_own_day_of_one_seed(tmp_path: Path) -> None:

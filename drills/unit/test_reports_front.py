@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime
 from html.parser import HTMLParser
 from importlib import import_module
@@ -27,6 +28,7 @@ TODAY = date(2026, 12, 1)
 MACHINE = "2 CPUs, Docker 20.10"
 CONTACTS = {"DevOps Lead": "devops-lead@company.com", "Database Admin": "dba@company.com"}
 WHOLE = Run("pytest drills/ -m monthly -n 2", "2026-12-01T05:00:00+00:00", complete=True, contacts=CONTACTS)
+INTERRUPTED = "Application Rollback / Interrupted"
 OF_EACH = {issue: next(one.name for one in runbook.SECTIONS if one.issue == issue) for issue in runbook.QUICK_REFERENCE}
 
 
@@ -225,8 +227,10 @@ def test_everything_that_was_not_tested_has_its_reason() -> None:
             **WHOLE.__dict__,
             "selected": (Planned("gone", "A drill that crashed", OF_EACH["App Error"], "blocker"),),
             "left": (
-                Planned("twin-a", "A", "", "", "a harder twin always runs"),
-                Planned("twin-b", "B", "", "", "a harder twin always runs"),
+                Planned("twin-a", "A", "", "", "of the exhaustive set", "the harder twin-c always runs"),
+                Planned("twin-b", "B", "", "", "of the exhaustive set"),
+                Planned("killed", "K", INTERRUPTED, "", "not selected by -m monthly"),
+                Planned("other", "O", "", "", "not selected by -m monthly"),
             ),
         }
     )
@@ -237,7 +241,17 @@ def test_everything_that_was_not_tested_has_its_reason() -> None:
     assert "nginx : no drill of it ran" in text
     assert "Grafana goes back : its image cannot be had" in text
     assert "A drill that crashed : it should have run and recorded nothing" in text
-    assert "2 drills: a harder twin always runs twin-a, twin-b" in text
+    assert "2 drills: of the exhaustive set twin-a : the harder twin-c always runs twin-b" in text
+    assert "2 drills: not selected by -m monthly killed , other" in text
+    assert "Application, interrupted : not selected by -m monthly" in text
+    lines_of_summary = render(run, drills, told(drills, run=run)).splitlines()
+    assert "- 2 drills: of the exhaustive set: twin-a (the harder twin-c always runs), twin-b" in lines_of_summary
+
+
+def test_a_procedure_of_which_nothing_was_asked_for_says_so() -> None:
+    """Drills picked by hand leave out the others for no other reason."""
+    picked = Run(**{**WHOLE.__dict__, "complete": False, "selected": (Planned(ALL[0].id, "A", "", ""),)})
+    assert "Full restoration : none of its drills was asked for" in page(ALL[:1], run=picked)
 
 
 def test_a_finding_has_an_owner_and_a_day() -> None:
@@ -308,6 +322,16 @@ def test_every_section_of_a_drill_is_one_of_the_runbook() -> None:
     assert named - known == set(), "add it to reports/runbook.py"
 
 
+def test_every_drill_that_may_be_left_out_says_why() -> None:
+    """In a sentence, and a drill that it names as its twin exists."""
+    reasons = [mark.args for marks in _marks() for mark in marks if mark.name == "exhaustive"]
+    assert len(reasons) > 50
+    assert [one for one in reasons if len(one) != 1 or " " not in one[0]] == []
+    twins = {name for (one,) in reasons for name in re.findall(r"\b[a-z]+-[a-z]+(?:-[a-z]+)*", one)}
+    known = [one.kwargs["id"] for marks in _marks() for one in marks if one.name == "drill"]
+    assert [name for name in sorted(twins) if not any(one.startswith(name) for one in known)] == []
+
+
 def test_every_procedure_has_a_monthly_drill() -> None:
     """Otherwise the monthly run is red by itself; what may go without one is exempt by name in drills/gate.toml."""
     drilled = {section for section, marks in _drilled() if "monthly" in marks}
@@ -316,22 +340,29 @@ def test_every_procedure_has_a_monthly_drill() -> None:
 
 
 def _drilled() -> Iterator[tuple[str, set[str]]]:
-    """The section of each drill, with the marks of its test; unit tests make up their own."""
+    """The section of each drill, with the marks of its test."""
+    for marks in _marks():
+        for one in marks:
+            if one.name == "drill":
+                yield str(one.kwargs["section"]), {mark.name for mark in marks}
+
+
+def _marks() -> Iterator[list[Any]]:
+    """The marks of each variation of each drill; unit tests make up their own."""
     for path in sorted((ROOT / "drills").rglob("test_*.py")):
         if path.parent.name != "unit":
             module = import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+            around = getattr(module, "pytestmark", [])
             for test in vars(module).values():
-                yield from _of_test(getattr(module, "pytestmark", []), getattr(test, "pytestmark", []))
+                yield from _of_test(around if isinstance(around, list) else [around], getattr(test, "pytestmark", []))
 
 
-def _of_test(around: list[Any], own: list[Any]) -> Iterator[tuple[str, set[str]]]:
+def _of_test(around: list[Any], own: list[Any]) -> Iterator[list[Any]]:
     values = [value for mark in own if mark.name == "parametrize" for value in mark.args[1]]
-    for varied in [own, *(list(getattr(value, "marks", ())) for value in values)]:
+    for varied in [(), *(getattr(value, "marks", ()) for value in values)]:
         marks = [getattr(one, "mark", one) for one in (*around, *own, *varied)]
-        for one in varied:
-            facts = getattr(one, "mark", one)
-            if facts.name == "drill":
-                yield str(facts.kwargs["section"]), {mark.name for mark in marks}
+        if own:
+            yield marks
 
 
 def test_the_readme_has_the_figures_that_were_measured() -> None:
