@@ -37,6 +37,7 @@ class Procedure:
 
     Attributes:
         verdict: pass, fail, inconclusive, not tested, or untested: no drill of it recorded anything.
+        issue: the row of the Quick Reference that a procedure counts in; empty for the others, and for such a row.
         trend: RTO of the slowest drill, upper bound, in earlier runs and in this one, oldest first, with their days.
     """
 
@@ -46,6 +47,7 @@ class Procedure:
     drills: tuple[Drill, ...]
     verdict: str
     trend: tuple[tuple[date, float], ...] = ()
+    issue: str = ""
 
     @property
     def measured(self) -> list[Drill]:
@@ -169,7 +171,8 @@ def _procedures(drills: Sequence[Drill], earlier: Sequence[past.Run], day: date)
         fit = tuple(one for one in drills if runbook.section(one.section) == section)
         goals = [one.objective for one in fit if one.objective is not None]
         goal = max(goals, default=None)
-        yield Procedure(section.title, section.owner, goal, fit, _verdict(fit), _trend(fit, earlier, day))
+        trend = _trend(fit, earlier, day)
+        yield Procedure(section.title, section.owner, goal, fit, _verdict(fit), trend, section.issue)
 
 
 def _verdict(drills: Sequence[Drill]) -> str:

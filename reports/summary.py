@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reports.wording import UNKNOWN, answered, bounds, counted, headline, plain, seconds, word
+from reports.lines import PASS
+from reports.wording import UNKNOWN, answered, bounds, changed, described, headline, plain, seconds, word
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["cell", "per_path", "render", "table"]
 
-ISSUES = ("If this happens", "Can we?", "Objective", "RTO, slowest path", "Longest downtime", "Writes lost", "Drills")
+PROCEDURES = (
+    "Procedure", "Can we?", "Objective", "RTO, slowest path", "Longest downtime", "Writes lost", "Trend", "Drills",
+)  # fmt: skip
 DRILLS = ("Drill", "Verdict", "Objective", "RTO", "Downtime (upper bound)", "Lost writes", "Requests broken", "Reason")
 #: So many things that were not tested are shown without a click.
 _LONG = 8
@@ -25,12 +28,13 @@ FINDINGS = ("Finding", "Owner", "Open since", "Drill again by")
 
 def render(run: Run, drills: Sequence[Drill], given: Answers) -> str:
     """Return the whole file. What was not measured is a dash, never a zero."""
-    answer, sentence = headline(run, given)
+    (name, what), (answer, sentence) = described(run, drills), headline(run, given)
     parts = [
         "# SpherosegV4 rollback drills",
+        f"**{cell(name)}**, {given.day}: {cell(what)}",
         f"**Can we roll back today? {answer}** {sentence}",
-        counted(drills),
-        table(ISSUES, (_issue(one, run) for one in given.issues)),
+        "The four cases of the runbook's Quick Reference first, then each procedure that was drilled:",
+        table(PROCEDURES, _procedures(run, given)),
         *_list("What got worse", [f"{one.drill.title}: {one.sentence}" for one in given.changes if not one.better]),
         *_untested(given),
         *_findings(given.findings),
@@ -43,15 +47,24 @@ def render(run: Run, drills: Sequence[Drill], given: Answers) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _issue(one: Procedure, run: Run) -> tuple[str, ...]:
+def _procedures(run: Run, given: Answers) -> Iterable[tuple[str, ...]]:
+    for one in given.issues:
+        yield _procedure(one, f"**{one.title}**", f"**{answered(one.verdict, run)}**")
+    for one in given.procedures:
+        if one.drills:
+            yield _procedure(one, cell(one.title), "pass" if one.verdict == PASS else f"**{cell(one.verdict)}**")
+
+
+def _procedure(one: Procedure, title: str, verdict: str) -> tuple[str, ...]:
     slow = one.slowest
     return (
-        one.title,
-        f"**{answered(one.verdict, run)}**",
+        title,
+        verdict,
         seconds(one.objective),
         UNKNOWN if slow is None else bounds(slow.slowest_low, slow.slowest),
         per_path(one.downtime),
         UNKNOWN if one.lost is None else str(one.lost),
+        changed(one.trend) if one.drills else UNKNOWN,
         f"{one.passed} of {len(one.drills)} passed" if one.drills else word(one.verdict),
     )
 

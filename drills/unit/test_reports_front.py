@@ -140,23 +140,87 @@ def test_a_partial_run_says_so() -> None:
     )
     assert "Can we roll back today? No." in page([drill(verdict="fail")], run=partial)
     assert "partial run" not in page(ALL)
+    assert "no monthly drill" not in page(ALL)
 
 
 def test_the_gate_of_a_release_answers_for_itself() -> None:
-    """Green it is a yes as far as it goes, red it is none, and it is no monthly drill."""
-    gate = Run(**{**WHOLE.__dict__, "complete": False, "asked": "gate"})
+    """Green it is a yes as far as it goes, red it is none, a part of it is none, and it is no monthly drill."""
+    gate = Run(**{**WHOLE.__dict__, "complete": False, "asked": "gate", "whole": True})
     assert "today? As far as the gate of a release goes: yes. " in page(ALL[:2], run=gate)
-    assert "It was the gate of a release and stands for no monthly drill." in page(ALL[:2], run=gate)
+    assert "It stands for no monthly drill." in page(ALL[:2], run=gate)
+    part = Run(**{**gate.__dict__, "whole": False, "narrowed": ("drills/database",)})
+    assert "today? Not shown: this was a partial run." in page(ALL[:2], run=part)
     red = Run(**{**gate.__dict__, "gate": ("drill a is worse than last time",)})
     assert "today? Not shown: this was a partial run." in page(ALL[:2], run=red)
     assert "today? No." in page([drill(verdict="fail")], run=red)
+
+
+@pytest.mark.parametrize(
+    ("run", "words"),
+    [
+        pytest.param({"asked": "monthly", "complete": True}, "The monthly drill : every procedure of", id="monthly"),
+        pytest.param(
+            {"asked": "", "complete": True}, "The tests : every procedure of the runbook, each by", id="tests"
+        ),
+        pytest.param({"asked": "gate", "whole": True}, "The gate of a release : a drill of each chapter", id="gate"),
+        pytest.param({"asked": "exhaustive", "whole": True}, "The exhaustive set : the variations", id="exhaustive"),
+        pytest.param({"asked": "database", "whole": True}, "The drills of -m database : chosen by", id="markers"),
+        pytest.param(
+            {"asked": "gate", "narrowed": ("drills/database",)},
+            "A part of the gate of a release : asked for by drills/database. 4 drills: 4 pass.",
+            id="part",
+        ),
+        pytest.param(
+            {"narrowed": ("a::b", "c::d", "e::f", "g::h")},
+            "Drills picked by hand : asked for by a::b, c::d, e::f and 1 more. 4 drills: 4 pass.",
+            id="by-hand",
+        ),
+        pytest.param({}, "A partial run : how it was asked for is not recorded.", id="unknown"),
+    ],
+)
+def test_the_head_says_which_kind_of_run_it_was(run: dict[str, Any], words: str) -> None:
+    """Derived from how it was asked for; in both layouts, before the answer."""
+    one = Run(**{**WHOLE.__dict__, "complete": False, **run})
+    assert words in page(ALL, run=one).split("Can we roll back today?")[0]
+    assert words.replace(" :", "**, 2026-12-01:") in render(one, ALL, told(ALL, run=one)).split("Can we roll")[0]
+
+
+def test_the_head_says_how_many_drills_are_silent() -> None:
+    """A run that was interrupted does not look like one that had no more to do."""
+    run = Run(**{**WHOLE.__dict__, "selected": tuple(Planned(name, "", "", "") for name in ("x", "y", ALL[0].id))})
+    assert "4 drills: 4 pass. 2 more recorded nothing. Can we" in page(ALL, run=run)
+
+
+def test_every_procedure_has_its_row_in_one_table_the_four_cases_first() -> None:
+    """Breach, monitoring and certificates stand where the four stand; what was not drilled says why."""
+    html = front(WHOLE, ALL, told(ALL), {})
+    table = html.split("<h2>Which procedures")[1].split("</table>")[0]
+    assert html.count("<table>") == 1
+    places = [table.index(f">{one.title}<br>") for one in (*told(ALL).issues, *told(ALL).procedures)]
+    assert places == sorted(places)
+    text = page(ALL)
+    assert "if this happens, can we? App Error 1 of 1 drills passed Application · Application, interrupted ·" in text
+    assert "Security breach not drilled no drill of it ran" in text
+    assert "Application 1 of 1 drills passed App Error pass 15 min" in text
+
+
+def test_bad_news_of_a_procedure_outside_of_the_four_cases_is_in_the_first_answer() -> None:
+    """The four cases are a yes, and a breach is a no."""
+    breach = drill("Emergency Procedures / Security Breach Response", verdict="fail", reason="still inside")
+    run = Run(**{**WHOLE.__dict__, "gate": (f"drill {breach.id} is fail, not pass: still inside",)})
+    text = page([*ALL, breach], run=run)
+    assert "Yes, but the gate is red. App Error: yes; DB Error: yes; Config Error: yes; Complete Failure: yes; " in text
+    assert "; Security breach: no. " in text
+    assert '<section class="answer open">' in front(run, [*ALL, breach], told([*ALL, breach], run=run), {})
 
 
 def test_a_procedure_shows_its_worst_figures() -> None:
     """The slowest drill's bounds, the longest downtime, what was lost and what was announced."""
     slow = drill(id="x", rto_s={"ml": {"low": 80.0, "high": 90.3}}, downtime_s={"read": {"low": 1, "high": 200.05}})
     text = page([*ALL, slow])
-    assert "DB Error 2 of 2 drills passed Yes 15 min 80.0 to 90.3 s read 200.1 s 0 +6 as announced" in text
+    of_it = "One migration · Full restoration · Schema only · Data corruption"
+    figures = "Yes 15 min 80.0 to 90.3 s read 200.1 s 0 +6 as announced"
+    assert f"DB Error 2 of 2 drills passed {of_it} {figures}" in text
 
 
 def test_a_drill_says_what_happened_without_a_click_on_it() -> None:
@@ -215,7 +279,7 @@ def test_three_months_are_three_points() -> None:
     html = front(WHOLE, ALL, told(ALL, past), {})
     assert "RTO, upper bound: 2026-09-01: 20.0 s, 2026-10-01: 26.0 s, 2026-12-01: 24.0 s" in html
     assert html.split("2026-12-01: 24.0 s")[1].split("</svg>")[0].count("<circle") == 3
-    assert "-8% since<br>2026-10-01" in html
+    assert "-8% since 2026-10-01" in html
     elsewhere = [drill(machine="8 CPUs, Docker 29.0")]
     assert "<polyline" not in front(WHOLE, elsewhere, told(elsewhere, past), {})
 
@@ -289,6 +353,7 @@ def test_the_run_can_be_identified_and_repeated() -> None:
         "run it again pytest drills/ -m monthly -n 2",
     ):
         assert words in text
+    assert f"seed {one.id} 42, x 43" in page([one, drill(id="x", seed=43)], run=run)
 
 
 def test_nothing_that_was_recorded_is_taken_for_markup() -> None:
@@ -309,7 +374,12 @@ def test_the_summary_says_the_same() -> None:
     drills = [*ALL[:3], drill(verdict="fail", id="x", reason="2 | lost")]
     text = render(WHOLE, drills, told(drills))
     assert "**Can we roll back today? No.** App Error: yes; DB Error: no" in text
-    assert "| DB Error | **No** | 15 min | 22.0 to 24.0 s |" in text
+    assert "| **DB Error** | **No** | 15 min | 22.0 to 24.0 s |" in text
+    assert (
+        "| One migration | **fail** | 15 min | 22.0 to 24.0 s | read 31.0 s | 0 | no earlier run | 1 of 2 passed |"
+        in text
+    )
+    assert "| Blue-green |" not in text
     assert r"fail: 2 \| lost" in text
     assert "Next drill due: 2027-01-01" in text
 
