@@ -331,6 +331,14 @@ def test_what_the_drills_leave_out_by_themselves_has_its_own_reason(
     assert (known["whole"], known["narrowed"]) == (False, ["-k 'not test_c'"])
 
 
+def test_what_is_left_out_without_a_word_ends_the_run(project: pytest.Pytester) -> None:
+    """Otherwise the report would have to make a reason up."""
+    (project.path / "conftest.py").write_text(f"{CONFTEST}{WITHOUT_ENGINE}", encoding="utf-8")
+    ran = run(project, f"{PASSING}\n@pytest.mark.exhaustive\ndef test_b(): pass\n", "drills")
+    assert ran.ret == pytest.ExitCode.USAGE_ERROR
+    ran.stderr.fnmatch_lines(["*test_b has to say why it may be left out*"])
+
+
 @pytest.mark.parametrize(
     ("argv", "narrowed"),
     [
