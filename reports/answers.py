@@ -229,6 +229,8 @@ def _untested(run: Run, drills: Sequence[Drill], procedures: Sequence[Procedure]
 
 def _left_out(run: Run, section: runbook.Section) -> str:
     """Say why no drill of a procedure ran: as it was asked for, where that is known."""
+    if any(runbook.section(plan.section) == section for plan in run.selected):
+        return "what should have run of it recorded nothing"
     reasons = sorted({plan.why for plan in run.left if runbook.section(plan.section) == section})
     picked = "none of its drills was asked for" if run.selected and not run.complete else "no drill of it ran"
     return "; ".join(reasons) or picked

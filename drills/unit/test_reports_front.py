@@ -316,6 +316,9 @@ def test_a_procedure_of_which_nothing_was_asked_for_says_so() -> None:
     """Drills picked by hand leave out the others for no other reason."""
     picked = Run(**{**WHOLE.__dict__, "complete": False, "selected": (Planned(ALL[0].id, "A", "", ""),)})
     assert "Full restoration : none of its drills was asked for" in page(ALL[:1], run=picked)
+    crashed = Planned("restored", "A", "Database Rollback / Full Database Restoration", "")
+    silent = Run(**{**picked.__dict__, "selected": (crashed,)})
+    assert "Full restoration : what should have run of it recorded nothing" in page(ALL[:1], run=silent)
 
 
 def test_a_finding_has_an_owner_and_a_day() -> None:
