@@ -8,21 +8,20 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from reports import past, runbook
+from reports.findings import findings as findings_of
 from reports.lines import FAIL, INCONCLUSIVE, NOT_TESTED, PASS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from reports.findings import Finding
     from reports.lines import Drill
     from reports.policy import Policy
     from reports.run import Run
 
-__all__ = ["Answers", "Change", "Finding", "Procedure", "Untested", "answers"]
+__all__ = ["Answers", "Change", "Procedure", "Untested", "answers"]
 
 UNTESTED = "untested"
-#: Days until a finding has to be drilled again, by severity; after NIST SP 800-84 none may take longer than a month.
-RETEST_DAYS = {"blocker": 7, "critical": 14}
-_RETEST_DAYS = 30
 _SHOWN = 12
 #: What these drills cannot show, whatever their verdict.
 LIMITS = (
@@ -38,6 +37,7 @@ class Procedure:
 
     Attributes:
         verdict: pass, fail, inconclusive, not tested, or untested: no drill of it recorded anything.
+        issue: the row of the Quick Reference that a procedure counts in; empty for the others, and for such a row.
         trend: RTO of the slowest drill, upper bound, in earlier runs and in this one, oldest first, with their days.
     """
 
@@ -47,6 +47,7 @@ class Procedure:
     drills: tuple[Drill, ...]
     verdict: str
     trend: tuple[tuple[date, float], ...] = ()
+    issue: str = ""
 
     @property
     def measured(self) -> list[Drill]:
@@ -61,9 +62,10 @@ class Procedure:
 
     @property
     def downtime(self) -> dict[str, float]:
-        """The longest downtime of each path."""
-        paths = {path for one in self.drills for path in one.downtime}
-        return {path: max(one.downtime.get(path, 0.0) for one in self.drills) for path in sorted(paths)}
+        """The longest downtime of each path, of drills in which a recovery is asked for: a refusal leaves the fault."""
+        recover = [one for one in self.drills if one.recovers]
+        paths = {path for one in recover for path in one.downtime}
+        return {path: max(one.downtime.get(path, 0.0) for one in recover) for path in sorted(paths)}
 
     @property
     def lost(self) -> int | None:
@@ -102,25 +104,15 @@ class Change:
 
 @dataclass(frozen=True)
 class Untested:
-    """What the run says nothing about, and why."""
+    """What the run says nothing about, and why.
+
+    Attributes:
+        drills: of a group that one reason left out: each by its id, with why it may be, where it says so itself.
+    """
 
     what: str
     why: str
-    count: int = 1
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is open: who has it, since when, and when it has to be drilled again."""
-
-    title: str
-    sentence: str
-    severity: str
-    owner: str
-    since: date
-    retest: date
-    command: str = ""
-    drill: str = ""
+    drills: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -154,7 +146,7 @@ def answers(run: Run, drills: Sequence[Drill], earlier: Sequence[past.Run], poli
     day = _day(run.started) or today
     issues = tuple(_issue(name, goal, drills, earlier, day) for name, goal in runbook.QUICK_REFERENCE.items())
     procedures = tuple(_procedures(drills, earlier, day))
-    findings = tuple(_findings(run, drills, earlier, day))
+    findings = findings_of(run, drills, earlier, day)
     untested = tuple(_untested(run, drills, procedures, policy))
     changes = tuple(_changes(drills, earlier))
     ran = {one.id for one in drills if one.verdict != NOT_TESTED}
@@ -179,7 +171,8 @@ def _procedures(drills: Sequence[Drill], earlier: Sequence[past.Run], day: date)
         fit = tuple(one for one in drills if runbook.section(one.section) == section)
         goals = [one.objective for one in fit if one.objective is not None]
         goal = max(goals, default=None)
-        yield Procedure(section.title, section.owner, goal, fit, _verdict(fit), _trend(fit, earlier, day))
+        trend = _trend(fit, earlier, day)
+        yield Procedure(section.title, section.owner, goal, fit, _verdict(fit), trend, section.issue)
 
 
 def _verdict(drills: Sequence[Drill]) -> str:
@@ -220,7 +213,7 @@ def _untested(run: Run, drills: Sequence[Drill], procedures: Sequence[Procedure]
     for section, procedure in zip(runbook.SECTIONS, procedures, strict=False):
         if not procedure.drills:
             exempt = policy.procedures.get(section.name)
-            why = f"exempt until {exempt.until}: {exempt.reason}" if exempt else "no drill of it ran"
+            why = f"exempt until {exempt.until}: {exempt.reason}" if exempt else _left_out(run, section)
             yield Untested(section.title, why)
     for drill in drills:
         if drill.verdict == NOT_TESTED:
@@ -229,48 +222,18 @@ def _untested(run: Run, drills: Sequence[Drill], procedures: Sequence[Procedure]
         if plan.drill not in recorded:
             yield Untested(plan.title, "it should have run and recorded nothing")
     for why in sorted({plan.why for plan in run.left}):
-        left = sorted({plan.drill for plan in run.left if plan.why == why} - recorded)
+        left = {(plan.drill, plan.because) for plan in run.left if plan.why == why and plan.drill not in recorded}
         if left:
-            yield Untested(", ".join(left), why, len(left))
+            yield Untested(f"{len(left)} drill{'s' * (len(left) > 1)}", why, tuple(sorted(left)))
 
 
-def _findings(run: Run, drills: Sequence[Drill], earlier: Sequence[past.Run], day: date) -> Iterable[Finding]:
-    for drill in drills:
-        told = past.worse(drill, earlier)
-        if drill.passed and not told:
-            continue
-        if drill.verdict == NOT_TESTED and not any(drill.id in one for one in run.gate):
-            continue
-        # some reasons begin with their verdict
-        sentence = told if drill.passed else f"{drill.verdict}: {drill.reason.removeprefix(f'{drill.verdict}: ')}"
-        yield _finding(drill.title, sentence, drill.severity, drill.section, _since(drill, earlier, day), drill)
-    recorded = {one.id for one in drills}
-    for plan in run.selected:
-        if plan.drill not in recorded:
-            yield _finding(plan.title, "it recorded no verdict", plan.severity, plan.section, day)
-    for sentence in run.gate:
-        if sentence.startswith("procedure ") or " held the secret " in sentence:
-            yield _finding(f"The gate: {sentence}", "not as drills/gate.toml allows", "critical", "", day)
-
-
-def _finding(  # noqa: PLR0913, PLR0917 -- the columns of a finding
-    title: str, sentence: str, severity: str, section: str, since: date, drill: Drill | None = None
-) -> Finding:
-    retest = since + timedelta(days=RETEST_DAYS.get(severity, _RETEST_DAYS))
-    owner = runbook.section(section).owner
-    command, name = (drill.command, drill.id) if drill else ("", "")
-    return Finding(title, sentence, severity or "normal", owner, since, retest, command, name)
-
-
-def _since(drill: Drill, earlier: Sequence[past.Run], day: date) -> date:
-    """Return the day of the first of the runs without a pass that led to this one."""
-    since = day
-    for run in reversed(earlier):
-        point = run.drills.get(drill.id)
-        if point is not None and point.passed:
-            break
-        since = run.day if point is not None else since
-    return since
+def _left_out(run: Run, section: runbook.Section) -> str:
+    """Say why no drill of a procedure ran: as it was asked for, where that is known."""
+    if any(runbook.section(plan.section) == section for plan in run.selected):
+        return "what should have run of it recorded nothing"
+    reasons = sorted({plan.why for plan in run.left if runbook.section(plan.section) == section})
+    picked = "none of its drills was asked for" if run.selected and not run.complete else "no drill of it ran"
+    return "; ".join(reasons) or picked
 
 
 def _decisions(

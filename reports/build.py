@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -94,11 +95,12 @@ def _generate(results: Path, output: Path) -> tuple[str, str]:
 def _run_allure(
     interpreter: toolchain.Node, allure: Path, results: Path, output: Path, folder: Path
 ) -> tuple[str, str]:
-    history, config, before = folder / HISTORY, folder / "allurerc.json", _history(output)
+    history, config, before = folder / HISTORY, folder / toolchain.CONFIGURATION.name, _history(output)
     history.write_text(before.read_text(encoding="utf-8") if before.is_file() else "", encoding="utf-8")
     beside = [path for path in (output / SUMMARY, output / RECORD, output / run.FILE) if path.is_file()]
     wanted = configuration(lines.read(output / RECORD), history, past.read(before), beside)
-    config.write_text(json.dumps(wanted), encoding="utf-8")
+    (folder / "wanted.json").write_text(json.dumps(wanted), encoding="utf-8")
+    shutil.copyfile(toolchain.CONFIGURATION, config)
     # `generate` never holds its gate against anything; `run` does, and here what it runs lays the results down
     copy = f"require('fs').cpSync({json.dumps(str(results))}, 'allure-results', {{recursive: true}})"
     argv = [str(allure), "run", "-c", str(config), "--cwd", str(folder), "-o", f"{folder}/page", "--silent"]

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-#: The phase of a drill in which its users begin to work.
-_LOAD = "load on"
 _WORDS = ("severity", "command", "started", "git_head", "machine", "story")
 PASS, FAIL, INCONCLUSIVE, NOT_TESTED = "pass", "fail", "inconclusive", "not tested"
 
@@ -29,7 +27,6 @@ class Drill:
         announced: writes of which the rollback said beforehand that they will not be there.
         pace: median seconds of a good answer before the fault: how fast the host was.
         machine: the kind of machine; times of two kinds are not compared.
-        used: whether users were at work on it: only then there are writes to account for.
         story: what went wrong, in plain words.
         typed: what the operator typed that changed something.
     """
@@ -57,7 +54,6 @@ class Drill:
     machine: str = ""
     pace: float | None = None
     images: dict[str, str] = field(default_factory=dict)
-    used: bool = True
     story: str = ""
     typed: tuple[str, ...] = ()
 
@@ -72,9 +68,14 @@ class Drill:
         return max(self.rto_low.values(), default=None)
 
     @property
+    def recovers(self) -> bool:
+        """Say whether a recovery is asked for: none is where it is right that the command refuses or goes back."""
+        return self.objective is not None
+
+    @property
     def dark(self) -> float | None:
-        """The downtime of the path that was down longest, or None when none was measured."""
-        return max(self.downtime.values(), default=None)
+        """The downtime of the path that was down longest; None when none was measured or a recovery asked for."""
+        return max(self.downtime.values(), default=None) if self.recovers else None
 
     @property
     def passed(self) -> bool:
@@ -126,7 +127,6 @@ def parse(raw: dict[str, Any]) -> Drill:
         pace=_seconds(raw.get("pace_s")),
         images={name: str(value) for name, value in (raw.get("images") or {}).items()},
         seed=raw.get("seed"),
-        used=not raw.get("phases") or _LOAD in {phase["name"] for phase in raw["phases"]},
         dirty=bool(raw.get("dirty")),
         typed=tuple(map(str, raw.get("typed") or ())),
         **{name: str(raw.get(name) or "") for name in _WORDS},

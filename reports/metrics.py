@@ -7,7 +7,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from reports import past
+from reports import past, runbook
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -56,7 +56,7 @@ def figures(drill: Drill, earlier: Sequence[Run] = ()) -> list[Figure]:
         Figure(drill, "downtime", drill.dark, None),
         Figure(drill, "failed", drill.failed, None),
         # where nobody is at work there is no write to lose
-        Figure(drill, "lost", drill.lost, 0 if drill.used else None),
+        Figure(drill, "lost", drill.lost, 0 if runbook.section(drill.section).users else None),
         Figure(drill, "slower", slower and slower * 100, None if slower is None else past.WORSE * 100),
         Figure(drill, "pace", drill.pace and drill.pace * 1000, None),
     ]

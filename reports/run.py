@@ -18,13 +18,19 @@ FILE = "run.json"
 
 @dataclass(frozen=True)
 class Planned:
-    """One drill that the run selected, or left out."""
+    """One drill that the run selected, or left out.
+
+    Attributes:
+        why: who or what left it out.
+        because: why it may be left out, where the drills say so themselves.
+    """
 
     drill: str
     title: str
     section: str
     severity: str
     why: str = ""
+    because: str = ""
 
 
 @dataclass(frozen=True)
@@ -32,10 +38,12 @@ class Run:
     """One run.
 
     Attributes:
-        command: exactly what was typed, to run it again.
+        command: what was typed, with the seed that was drawn: it runs the same drills with the same users' days again.
         started: UTC, ISO 8601; the same for `ended`.
         complete: it was meant to drill every procedure: the monthly drill, or everything.
         asked: the expression of markers by which its drills were chosen; empty without one.
+        whole: it was asked for in all places and by nothing but markers.
+        narrowed: places and options that left drills out, as they were typed.
         selected: the drills that ran or should have.
         left: the drills that were collected and left out.
         gate: what the gate holds against the run, a sentence each.
@@ -48,6 +56,8 @@ class Run:
     ended: str = ""
     complete: bool = False
     asked: str = ""
+    whole: bool = False
+    narrowed: tuple[str, ...] = ()
     selected: tuple[Planned, ...] = ()
     left: tuple[Planned, ...] = ()
     gate: tuple[str, ...] = ()
@@ -66,6 +76,7 @@ def read(path: Path) -> Run:
     try:
         raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         plans = {name: tuple(Planned(**one) for one in raw.pop(name, ())) for name in ("selected", "left")}
-        return Run(**{**raw, **plans, "gate": tuple(raw.get("gate", ()))})
+        lists = {name: tuple(raw.get(name, ())) for name in ("gate", "narrowed")}
+        return Run(**{**raw, **plans, **lists})
     except (TypeError, ValueError, AttributeError) as error:
         raise BadLineError(f"{path.name} is not the record of a run: {error!r}") from error

@@ -22,6 +22,7 @@ class Section:
         issue: the row of the Quick Reference that it stands for; empty where it stands for none.
         owner: the role of RUNBOOK.md, Support Contacts, that answers for it.
         asked: a whole run has to drill it; the tests drill interruptions, not the month.
+        users: users are at work in its drills, and each of their writes is accounted for.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Section:
     issue: str
     owner: str
     asked: bool = True
+    users: bool = True
 
 
 SECTIONS = (
@@ -48,7 +50,7 @@ SECTIONS = (
     Section("Infrastructure Rollback / Rollback Monitoring Stack", "Monitoring stack", "", _LEAD),
     Section("Emergency Procedures / Complete System Failure", "Complete failure", "Complete Failure", _ON_CALL),
     Section("Emergency Procedures / Security Breach Response", "Security breach", "", _ON_CALL),
-    Section("Post-Rollback Actions / Verification Checklist", "Verification", "", _LEAD),
+    Section("Post-Rollback Actions / Verification Checklist", "Verification", "", _LEAD, users=False),
     Section("Post-Rollback Actions / Communication, Lessons Learned", "Communication, post-mortem", "", _LEAD),
 )
 _BY_NAME = {one.name.casefold(): one for one in SECTIONS}

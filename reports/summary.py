@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reports.wording import UNKNOWN, answered, bounds, counted, headline, plain, seconds, word
+from reports.lines import PASS
+from reports.wording import UNKNOWN, answered, bounds, changed, described, headline, plain, seconds, word
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from reports.answers import Answers, Finding, Procedure
+    from reports.answers import Answers, Procedure, Untested
+    from reports.findings import Finding
     from reports.lines import Drill
     from reports.run import Run
 
 __all__ = ["cell", "per_path", "render", "table"]
 
-ISSUES = ("If this happens", "Can we?", "Objective", "RTO, slowest path", "Longest downtime", "Writes lost", "Drills")
+PROCEDURES = (
+    "Procedure", "Can we?", "Objective", "RTO, slowest path", "Longest downtime", "Writes lost", "Trend", "Drills",
+)  # fmt: skip
 DRILLS = ("Drill", "Verdict", "Objective", "RTO", "Downtime (upper bound)", "Lost writes", "Requests broken", "Reason")
 #: So many things that were not tested are shown without a click.
 _LONG = 8
@@ -24,12 +28,13 @@ FINDINGS = ("Finding", "Owner", "Open since", "Drill again by")
 
 def render(run: Run, drills: Sequence[Drill], given: Answers) -> str:
     """Return the whole file. What was not measured is a dash, never a zero."""
-    answer, sentence = headline(run, given)
+    (name, what), (answer, sentence) = described(run, drills), headline(run, given)
     parts = [
         "# SpherosegV4 rollback drills",
+        f"**{cell(name)}**, {given.day}: {cell(what)}",
         f"**Can we roll back today? {answer}** {sentence}",
-        counted(drills),
-        table(ISSUES, (_issue(one, run) for one in given.issues)),
+        "The four cases of the runbook's Quick Reference first, then each procedure that was drilled:",
+        table(PROCEDURES, _procedures(run, given)),
         *_list("What got worse", [f"{one.drill.title}: {one.sentence}" for one in given.changes if not one.better]),
         *_untested(given),
         *_findings(given.findings),
@@ -42,29 +47,44 @@ def render(run: Run, drills: Sequence[Drill], given: Answers) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _issue(one: Procedure, run: Run) -> tuple[str, ...]:
+def _procedures(run: Run, given: Answers) -> Iterable[tuple[str, ...]]:
+    for one in given.issues:
+        yield _procedure(one, f"**{one.title}**", f"**{answered(one.verdict, run)}**")
+    for one in given.procedures:
+        if one.drills:
+            yield _procedure(one, cell(one.title), "pass" if one.verdict == PASS else f"**{cell(one.verdict)}**")
+
+
+def _procedure(one: Procedure, title: str, verdict: str) -> tuple[str, ...]:
     slow = one.slowest
     return (
-        one.title,
-        f"**{answered(one.verdict, run)}**",
+        title,
+        verdict,
         seconds(one.objective),
         UNKNOWN if slow is None else bounds(slow.slowest_low, slow.slowest),
         per_path(one.downtime),
         UNKNOWN if one.lost is None else str(one.lost),
+        changed(one.trend) if one.drills else UNKNOWN,
         f"{one.passed} of {len(one.drills)} passed" if one.drills else word(one.verdict),
     )
 
 
-def _list(title: str, sentences: Sequence[str]) -> list[str]:
-    return [f"### {title}", "\n".join(f"- {cell(one)}" for one in sentences)] if sentences else []
+def _list(title: str, sentences: Iterable[str]) -> list[str]:
+    told = "\n".join(f"- {cell(one)}" for one in sentences)
+    return [f"### {title}", told] if told else []
 
 
 def _untested(given: Answers) -> list[str]:
     """Of a gate it is most of the runbook: a comment on a pull request has that folded."""
-    told = _list("Not tested", [f"{one.what}: {one.why}" for one in given.untested])
+    told = _list("Not tested", map(_one_untested, given.untested))
     if len(given.untested) <= _LONG:
         return told
     return [f"<details><summary>Not tested: {len(given.untested)} entries</summary>", *told[1:], "</details>"]
+
+
+def _one_untested(one: Untested) -> str:
+    drills = ", ".join(f"{name} ({because})" if because else name for name, because in one.drills)
+    return f"{one.what}: {one.why}" + (f": {drills}" if drills else "")
 
 
 def _findings(findings: Sequence[Finding]) -> list[str]:
@@ -81,7 +101,7 @@ def _row(drill: Drill) -> tuple[str, ...]:
         f"**{cell(drill.verdict)}**" if drill.verdict != "pass" else "pass",
         seconds(drill.objective),
         UNKNOWN if drill.slowest is None else bounds(drill.slowest_low, drill.slowest),
-        per_path(drill.downtime),
+        per_path(drill.downtime if drill.recovers else {}),
         UNKNOWN if drill.lost is None else str(drill.lost),
         UNKNOWN if drill.failed is None else str(drill.failed),
         cell(plain(drill.reason)),

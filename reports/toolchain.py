@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 from platformdirs import user_cache_dir
 
 LOCKED = Path(__file__).parent / "allure"
+CONFIGURATION = LOCKED / "allurerc.mjs"
 INSTALL_SECONDS = 300
 GENERATE_SECONDS = 300
 

@@ -7,16 +7,18 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from reports.answers import UNTESTED
+from reports.kind import kind
 from reports.lines import FAIL, INCONCLUSIVE, NOT_TESTED, PASS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import date
 
     from reports.answers import Answers
     from reports.lines import Drill
     from reports.run import Run
 
-__all__ = ["answered", "bounds", "headline", "identity", "outcome", "plain", "seconds", "word"]
+__all__ = ["answered", "bounds", "changed", "described", "headline", "identity", "outcome", "plain", "seconds", "word"]
 
 UNKNOWN = "-"
 ANSWERS = {
@@ -54,12 +56,21 @@ def bounds(low: float | None, high: float | None) -> str:
     return f"{math.floor(round(low * 10, 6)) / 10:.1f} to {seconds(high) if high % _MINUTE else f'{high:.1f} s'}"
 
 
+def changed(trend: Sequence[tuple[date, float]]) -> str:
+    """Return by how much the newest time differs from the one before, and since when."""
+    if len(trend) < 2:  # noqa: PLR2004 -- of two
+        return "no earlier run"
+    (day, then), (_, now) = trend[-2:]
+    return f"{now / then - 1:+.0%} since {day}" if then else f"{now:+.1f} s since {day}"
+
+
 def outcome(drill: Drill) -> str:
     """Return how long users were without what, and what they lost, as one line; empty if nothing was measured."""
-    away = {path: high for path, high in drill.downtime.items() if high}
+    away = ", ".join(f"{path} {seconds(high)}" for path, high in sorted(drill.downtime.items()) if high)
+    by_whom = "down at most" if drill.recovers else "no recovery was asked for; users were without, at most"
     parts = [
         f"back {'after ' * (drill.slowest != math.inf)}{bounds(drill.slowest_low, drill.slowest)}" if drill.rto else "",
-        f"down at most: {', '.join(f'{path} {seconds(high)}' for path, high in sorted(away.items()))}" if away else "",
+        f"{by_whom}: {away}" if away else "",
         "" if drill.lost is None else f"writes lost: {drill.lost}",
         f"writes undone as announced: {drill.announced}" if drill.announced else "",
         f"requests broken: {drill.failed}" if drill.failed else "",
@@ -83,17 +94,26 @@ def headline(run: Run, given: Answers) -> tuple[str, str]:
     shown = [one for one in given.issues if one.verdict == PASS]
     answer = f"{ANSWERS[given.verdict]}."
     if given.verdict != FAIL and not run.complete:
-        green = run.asked == GATE and not run.gate
+        green = run.asked == GATE and run.whole and not run.gate
         answer = "As far as the gate of a release goes: yes." if green else "Not shown: this was a partial run."
     elif given.verdict != FAIL and shown and len(shown) < len(given.issues):
         answer = f"In {len(shown)} of {len(given.issues)} cases."
     elif run.gate and given.verdict == PASS:
         answer = "Yes, but the gate is red."
-    parts = [f"{one.title}: {answered(one.verdict, run).lower()}" for one in given.issues]
-    what = "the gate of a release" if run.asked == GATE else "a partial run"
-    partial = "" if run.complete else f" It was {what} and stands for no monthly drill."
+    # what is in none of the four cases is named only where it is bad news
+    bad = [one for one in given.procedures if not one.issue and one.verdict in {FAIL, INCONCLUSIVE}]
+    parts = [f"{one.title}: {answered(one.verdict, run).lower()}" for one in (*given.issues, *bad)]
+    partial = "" if run.complete else " It stands for no monthly drill."
     held = f" The gate holds {len(run.gate)} sentence{'s' * (len(run.gate) != 1)} against it." if run.gate else ""
     return answer, f"{'; '.join(parts)}.{held}{partial}"
+
+
+def described(run: Run, drills: Sequence[Drill]) -> tuple[str, str]:
+    """Return what kind of run it was, and in a line what for, how many drills it had, and what became of them."""
+    this = kind(run)
+    silent = len({one.drill for one in run.selected} - {one.id for one in drills})
+    missing = f" {silent} more recorded nothing." if silent else ""
+    return this.name[:1].upper() + this.name[1:], f"{this.what}. {counted(drills)}{missing}"
 
 
 def counted(drills: Sequence[Drill]) -> str:
@@ -110,6 +130,13 @@ def _short(head: str) -> str:
     return head if " " in head else head[:12]
 
 
+def _seed(drills: Sequence[Drill]) -> str:
+    """The one of the run; each drill's, where lines of several runs lie together."""
+    seeds = {one.id: str(one.seed) for one in drills if one.seed is not None}
+    one = {*seeds.values()}
+    return ", ".join(one if len(one) == 1 else (f"{name} {seed}" for name, seed in seeds.items()))
+
+
 def identity(run: Run, drills: Sequence[Drill]) -> list[tuple[str, str]]:
     """Return what identifies the run, by name; what nobody recorded is left out."""
     heads = sorted(
@@ -119,7 +146,6 @@ def identity(run: Run, drills: Sequence[Drill]) -> list[tuple[str, str]]:
     versions = [(name, ", ".join(sorted({one.versions[name] for one in drills if name in one.versions})))
                 for name in names]  # fmt: skip
     images = sorted({f"{name} {image[:19]}" for one in drills for name, image in one.images.items()})
-    seeds = ", ".join(f"{one.id} {one.seed}" for one in drills if one.seed is not None)
     facts = [
         ("run it again", run.command),
         ("started", run.started),
@@ -127,7 +153,7 @@ def identity(run: Run, drills: Sequence[Drill]) -> list[tuple[str, str]]:
         *run.facts.items(),
         ("code of the drills", ", ".join(heads)),
         *versions,
-        ("seeds", seeds),
+        ("seed", _seed(drills)),
         ("images", ", ".join(images)),
     ]
     return [(name, value) for name, value in facts if value]

@@ -155,7 +155,7 @@ def severity(stack: Stack, *words: str, status: int = 0) -> tuple[str, list[str]
     return said["severity"], said["affected"], said["because"]
 
 
-@pytest.mark.exhaustive  # the rule has its unit tests
+@pytest.mark.exhaustive("the rule has its unit tests")
 def test_severity_is_read_from_a_real_deployment(stack: Stack) -> None:
     """Minor, major, critical, as one service after another goes away; the record is taken whatever is down."""
     stack.prepare()

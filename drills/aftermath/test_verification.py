@@ -34,14 +34,14 @@ def test_every_line_of_the_checklist_can_turn_red(drill: Bench) -> None:
     drill(inspected(Damaged(together(LINES), killed=True), monitored=True), Inspection)
 
 
-@pytest.mark.exhaustive  # verification-lines has all of them, some at once
+@pytest.mark.exhaustive("verification-lines has all of them, some at once")
 @pytest.mark.drill(id="verification-each", **FACTS)
 def test_each_damage_turns_its_own_lines_red(drill: Bench) -> None:
     """Damaged in one way after another, exactly the lines that stand for it turn red, and mended green again."""
     drill(inspected(Damaged([(one,) for one in LINES]), monitored=True), Inspection)
 
 
-@pytest.mark.exhaustive  # it may have to install a browser
+@pytest.mark.exhaustive("it may have to install a browser")
 @pytest.mark.drill(id="verification-browser", **FACTS)
 def test_a_browser_sees_what_no_request_shows(drill: Bench) -> None:
     """A page whose script is broken answers every request with 200: the browser's line alone turns red."""

@@ -31,14 +31,14 @@ def test_backend_crashes_at_start(drill: Bench) -> None:
     drill(Scenario.back_to(GOOD, candidates.crash()))
 
 
-@pytest.mark.exhaustive  # aftermath-documents has the same release
+@pytest.mark.exhaustive("aftermath-documents has the same release")
 @pytest.mark.drill(id="application-errors", severity="critical", **FACTS)
 def test_a_third_of_requests_answer_500(drill: Bench) -> None:
     """A release that answers 500 to a third of its requests is taken back."""
     drill(Scenario.back_to(GOOD, candidates.errors()))
 
 
-@pytest.mark.exhaustive  # the way back is that of application-crash
+@pytest.mark.exhaustive("the way back is that of application-crash")
 @pytest.mark.drill(id="application-slow", severity="normal", **FACTS)
 def test_ten_times_slower(drill: Bench) -> None:
     """A release that is ten times slower is taken back."""
@@ -53,14 +53,14 @@ def test_ten_times_slower(drill: Bench) -> None:
     drill(Scenario.back_to(GOOD, fault, budget_seen=SLOW_SAMPLES, further=fast_again))
 
 
-@pytest.mark.exhaustive  # the way back is that of application-crash
+@pytest.mark.exhaustive("the way back is that of application-crash")
 @pytest.mark.drill(id="application-assets", severity="critical", **FACTS)
 def test_frontend_asks_for_assets_that_do_not_exist(drill: Bench) -> None:
     """A release whose page cannot load its own assets is taken back."""
     drill(Scenario.back_to(GOOD, candidates.assets()))
 
 
-@pytest.mark.exhaustive  # the way back is that of application-crash
+@pytest.mark.exhaustive("the way back is that of application-crash")
 @pytest.mark.drill(id="application-polygons", severity="critical", **FACTS)
 def test_ml_returns_wrong_polygons(drill: Bench) -> None:
     """A release whose segmentation is wrong while all is green is taken back, and the longest upload is not cut."""
@@ -68,14 +68,14 @@ def test_ml_returns_wrong_polygons(drill: Bench) -> None:
 
 
 @pytest.mark.gate
-@pytest.mark.exhaustive  # environment-jwt and application-last-good have env files
+@pytest.mark.exhaustive("environment-jwt and application-last-good have env files")
 @pytest.mark.drill(id="application-environment", severity="critical", brings=("env files", "Compose files"), **FACTS)
 def test_environment_came_with_the_release(drill: Bench) -> None:
     """A release that came with a broken env file is taken back together with it."""
     drill(Scenario.back_to(GOOD, candidates.environment()))
 
 
-@pytest.mark.exhaustive  # environment-jwt has such a file
+@pytest.mark.exhaustive("environment-jwt has such a file")
 @pytest.mark.drill(id="application-last-good", severity="critical", **FACTS)
 def test_last_good_is_the_release_whose_env_file_is_broken(drill: Bench) -> None:
     """Where only an env file differs from what was recorded, `last-good` is that record, and not nothing."""

@@ -143,7 +143,7 @@ def back_on_blue(case: Case) -> list[Finding]:
     return [Finding("users back", verdict, f"the last answers came from {sorted(map(str, served))}")]
 
 
-@pytest.mark.exhaustive  # switch-zero goes the same way twice
+@pytest.mark.exhaustive("switch-zero goes the same way twice")
 @pytest.mark.drill(id="switch-ill", **FACTS, objective=None)
 def test_colour_that_turns_out_ill_is_left_again(drill: Bench) -> None:
     """Healthy by every check, and a third of its answers are 500: found while it is watched, and users go back."""
@@ -166,7 +166,7 @@ def green_dies(drill: Drill) -> None:
         client.containers.get(f"{drill.stack.project}-backend-green-1").kill()
 
 
-@pytest.mark.exhaustive  # users go back by the same way as in switch-ill
+@pytest.mark.exhaustive("users go back by the same way as in switch-ill")
 @pytest.mark.drill(id="switch-dies", **FACTS, objective=None)
 def test_colour_that_dies_while_it_is_watched(drill: Bench) -> None:
     """Users are on it, and it is killed: the other one still runs, and users go back."""
@@ -204,7 +204,7 @@ def _drip(drill: Drill) -> None:
             time.sleep(1)  # the line is slow: nothing is waited for
 
 
-@pytest.mark.exhaustive  # users go back by the same way as in switch-ill
+@pytest.mark.exhaustive("users go back by the same way as in switch-ill")
 @pytest.mark.drill(id="switch-drain-dies", **FACTS, objective=None)
 def test_colour_that_dies_while_the_other_is_drained(drill: Bench) -> None:
     """It was watched and found good, and is killed while the last requests of the other one end: users go back."""
@@ -228,7 +228,7 @@ def edge_restarts(drill: Drill) -> None:
     drill.stack.compose("restart", "nginx-prod").check()
 
 
-@pytest.mark.exhaustive  # the same steps as in switch-zero, disturbed once
+@pytest.mark.exhaustive("the same steps as in switch-zero, disturbed once")
 @pytest.mark.drill(id="switch-edge-restarted", **FACTS, objective=OBJECTIVE)
 def test_edge_restarted_in_the_middle(drill: Bench) -> None:
     """Users meet the restart, and are where they were going when it is over."""

@@ -34,14 +34,14 @@ def stopped(fault: BadRelease, target: str, *said: str, code: int = REFUSED) -> 
     )
 
 
-@pytest.mark.exhaustive  # the rule has its unit tests
+@pytest.mark.exhaustive("the rule has its unit tests")
 @pytest.mark.drill(id="application-unknown-version", severity="normal", **FACTS)
 def test_unknown_version_is_refused(drill: Bench) -> None:
     """A version that was never recorded is refused, and the recorded ones are named."""
     drill(stopped(candidates.polygons(), "v9.9.9", "There is no recorded release v9.9.9", f"recorded: {GOOD}"))
 
 
-@pytest.mark.exhaustive  # the rule has its unit tests
+@pytest.mark.exhaustive("the rule has its unit tests")
 @pytest.mark.drill(id="application-bad-version", severity="normal", **FACTS)
 def test_bad_version_is_refused(drill: Bench) -> None:
     """A release marked bad is refused with the reason somebody gave."""
@@ -54,7 +54,7 @@ def test_bad_version_is_refused(drill: Bench) -> None:
     drill(replace(refused, before_command=marked))
 
 
-@pytest.mark.exhaustive  # the rule has its unit tests
+@pytest.mark.exhaustive("the rule has its unit tests")
 @pytest.mark.drill(id="application-gone", severity="critical", **FACTS)
 def test_pruned_image_without_a_tag_is_refused(drill: Bench) -> None:
     """The target's images are gone and no git tag can rebuild them: refused before anything stops."""
@@ -67,7 +67,7 @@ def test_pruned_image_without_a_tag_is_refused(drill: Bench) -> None:
     drill(replace(refused, before_command=pruned, unique_images=True))
 
 
-@pytest.mark.exhaustive  # the rule has its unit tests
+@pytest.mark.exhaustive("the rule has its unit tests")
 @pytest.mark.drill(id="application-schema", severity="critical", **FACTS)
 def test_schema_that_the_target_cannot_work_with_is_refused(drill: Bench) -> None:
     """A migration stands between: refused, and it is named."""
@@ -75,7 +75,7 @@ def test_schema_that_the_target_cannot_work_with_is_refused(drill: Bench) -> Non
     drill(stopped(candidates.schema(), GOOD, *said))
 
 
-@pytest.mark.exhaustive  # the rule has its unit tests
+@pytest.mark.exhaustive("the rule has its unit tests")
 @pytest.mark.drill(id="application-others", severity="critical", **FACTS)
 def test_files_that_would_change_the_cache_are_refused(drill: Bench) -> None:
     """The release before defines Redis otherwise: the next `up` would replace it, so the operator decides first."""
@@ -90,7 +90,7 @@ def test_files_that_would_change_the_cache_are_refused(drill: Bench) -> None:
     drill(replace(stopped(candidates.polygons(), GOOD, *said), before_command=redefined))
 
 
-@pytest.mark.exhaustive  # a sabotage drills it every month as well
+@pytest.mark.exhaustive("a sabotage drills it every month as well")
 @pytest.mark.drill(id="application-unhealthy-target", severity="critical", **FACTS)
 def test_target_that_does_not_become_healthy_is_refused(drill: Bench) -> None:
     """The database password was rotated since: the target cannot come up beside the current release."""
@@ -100,7 +100,7 @@ def test_target_that_does_not_become_healthy_is_refused(drill: Bench) -> None:
     drill(stopped(fault, GOOD, "proven beside the current release"))
 
 
-@pytest.mark.exhaustive  # every drill types its command twice
+@pytest.mark.exhaustive("every drill types its command twice")
 @pytest.mark.drill(id="application-nothing-to-do", severity="minor", **FACTS)
 def test_already_on_the_target(drill: Bench) -> None:
     """Somebody was faster and deployed v4.0.0 again: there is nothing to do, and nothing is done."""

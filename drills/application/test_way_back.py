@@ -47,7 +47,7 @@ def written_by_both(case: Case) -> list[Finding]:
     return [Finding("data of both releases", verdict, f"acknowledged writes by release: {counts}")]
 
 
-@pytest.mark.exhaustive  # the way back is that of application-rebuilt
+@pytest.mark.exhaustive("the way back is that of application-rebuilt")
 @pytest.mark.drill(id="application-two-back", severity="critical", **FACTS)
 def test_two_releases_back(drill: Bench) -> None:
     """From v4.1.0 over v4.0.0 to v3.9.0: what users of all three wrote is still there."""
@@ -67,7 +67,7 @@ def pruned(drill: Drill) -> None:
     drill.stack.prune(GOOD)
 
 
-@pytest.mark.exhaustive  # the way back is that of application-crash
+@pytest.mark.exhaustive("the way back is that of application-crash")
 @pytest.mark.drill(id="application-rebuilt", severity="critical", **FACTS)
 def test_pruned_image_is_rebuilt_from_its_tag(drill: Bench) -> None:
     """The target's images are gone; they are rebuilt from the git tag, and the running tree is not touched."""
@@ -75,7 +75,7 @@ def test_pruned_image_is_rebuilt_from_its_tag(drill: Bench) -> None:
     drill(Scenario.back_to(GOOD, candidates.polygons(), before_command=pruned, unique_images=True, residue=residue))
 
 
-@pytest.mark.exhaustive  # the way back is that of application-crash
+@pytest.mark.exhaustive("the way back is that of application-crash")
 @pytest.mark.drill(id="application-fixed-name", severity="normal", **FACTS)
 def test_services_that_forbid_two_copies(drill: Bench) -> None:
     """A backend with a fixed container name and a published port is rolled back without stopping users."""
@@ -89,7 +89,7 @@ def told_of_the_port(case: Case) -> list[Finding]:
     return [Finding("plan names the port", Verdict.PASS if told else Verdict.FAIL, case.plan[-600:])]
 
 
-@pytest.mark.exhaustive  # recovered-everything has a neighbour as well
+@pytest.mark.exhaustive("recovered-everything has a neighbour as well")
 @pytest.mark.drill(id="application-bystander", severity="blocker", **FACTS)
 def test_other_projects_on_the_host_are_not_touched(drill: Bench, tmp_path: Path) -> None:
     """Another project's containers, images and volumes on the same engine are what they were, throughout."""

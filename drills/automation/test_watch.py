@@ -143,7 +143,7 @@ def left_alone(case: Case) -> list[Finding]:
     ]
 
 
-@pytest.mark.exhaustive  # every series of the classifier has its unit test, this one live
+@pytest.mark.exhaustive("every series of the classifier has its unit test, this one live")
 @pytest.mark.drill(
     id="automation-left-alone", section="Rollback Automation", procedure="automation", severity="critical",
     objective=None,

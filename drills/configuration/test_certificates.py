@@ -66,8 +66,8 @@ def shown(case: Case) -> list[Finding]:
     ]
 
 
-# the way back is the same for all of them; every gate against them is a unit test
-@each("kind", "certificates", KINDS, FACTS, always={HARDEST})
+# every gate against them is a unit test
+@each("kind", "certificates", KINDS, FACTS, why="the way back is the same for each of them", always={HARDEST})
 def test_certificate_that_no_client_accepts(drill: Bench, kind: str) -> None:
     """A certificate that users' browsers turn down, or that kills the edge, goes back to the recorded one."""
     scenario = Scenario.back_to(

@@ -56,8 +56,7 @@ def as_recorded(case: Case) -> list[Finding]:
     ]
 
 
-# the way back is the same for each of them
-@each("kind", "environment", KINDS, FACTS, always={HARDEST})
+@each("kind", "environment", KINDS, FACTS, why="the way back is the same for each of them", always={HARDEST})
 def test_env_file_that_stops_the_backend(drill: Bench, kind: str) -> None:
     """An env file that the backend cannot work with goes back, and nobody else is restarted."""
     scenario = Scenario.back_to(

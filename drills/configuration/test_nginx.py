@@ -58,14 +58,14 @@ def test_edge_that_dies_of_a_syntax_error(drill: Bench) -> None:
 
 
 @pytest.mark.gate
-@pytest.mark.exhaustive  # nginx-port-taken breaks the same file, and more
+@pytest.mark.exhaustive("nginx-port-taken breaks the same file, and more")
 @pytest.mark.drill(id="nginx-location", brings=("nginx's files",), **FACTS)
 def test_location_that_sends_the_api_to_the_frontend(drill: Bench) -> None:
     """A configuration that is valid and wrong is taken back, and no request is lost by it."""
     drill(put_back(api_to_the_frontend(), budget=Budget(during=0)))
 
 
-@pytest.mark.exhaustive  # their harder twins are nginx-syntax and nginx-location
+@pytest.mark.exhaustive("their harder twins are nginx-syntax and nginx-location")
 @pytest.mark.parametrize(
     "fault",
     [
@@ -88,7 +88,7 @@ def listens_more(drill: Drill) -> None:
     drill.stack.reload_edge()
 
 
-@pytest.mark.exhaustive  # the edge is put back by the same steps as in nginx-syntax
+@pytest.mark.exhaustive("the edge is put back by the same steps as in nginx-syntax")
 @pytest.mark.drill(id="nginx-port-taken", **{**FACTS, "objective": None})
 def test_configuration_that_is_valid_and_cannot_be_applied(drill: Bench) -> None:
     """Nginx accepts the recorded files and the reload, and applies nothing: that is a failure, and is put back."""
@@ -108,7 +108,7 @@ def test_configuration_that_is_valid_and_cannot_be_applied(drill: Bench) -> None
     )
 
 
-@pytest.mark.exhaustive  # a refusal by a rule that has its unit tests
+@pytest.mark.exhaustive("a refusal by a rule that has its unit tests")
 @pytest.mark.drill(id="nginx-single-file", **{**FACTS, "objective": None})
 def test_file_that_is_mounted_alone_is_refused(drill: Bench) -> None:
     """The edge would go on with the old file whatever is written beside it: refused, with the way out."""

@@ -100,7 +100,7 @@ def attic_and_plan(drill: Drill) -> list[Finding]:
     ]
 
 
-@pytest.mark.exhaustive  # rows-killed is killed in a transaction as well
+@pytest.mark.exhaustive("rows-killed is killed in a transaction as well")
 @pytest.mark.trust
 @pytest.mark.drill(id="migration-killed", objective=OBJECTIVE, **FACTS)
 def test_operator_killed_in_the_transaction(drill: Bench) -> None:
@@ -117,7 +117,7 @@ def test_operator_killed_in_the_transaction(drill: Bench) -> None:
     )
 
 
-@pytest.mark.exhaustive  # migration-refused has such a script among its eight
+@pytest.mark.exhaustive("migration-refused has such a script among its eight")
 @pytest.mark.monthly
 @pytest.mark.drill(id="migration-residue", objective=None, **FACTS)
 def test_script_that_leaves_something_behind_is_refused(drill: Bench) -> None:
@@ -167,7 +167,7 @@ def only_the_first_is_back(case: Case) -> bool:
 
 
 @pytest.mark.trust
-@pytest.mark.exhaustive  # killed within one is the harder one
+@pytest.mark.exhaustive("killed within one is the harder one")
 @pytest.mark.drill(id="migration-aborted", objective=OBJECTIVE, **FACTS)
 def test_operator_killed_between_two_migrations(drill: Bench) -> None:
     """Killed when the first of two is committed, abort brings it forward again with all that people made of it."""

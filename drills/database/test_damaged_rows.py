@@ -99,9 +99,15 @@ def test_every_kind_of_damage_is_repaired(drill: Bench) -> None:
     drill(repaired(every_kind(), table_after_table, command=COMMANDS[-1]))
 
 
-# while rows are laid beside, nothing of the live tables is written yet
 @pytest.mark.trust
-@each("name", "rows-killed", KILLS, FACTS, always={"repairing"})
+@each(
+    "name",
+    "rows-killed",
+    KILLS,
+    FACTS,
+    why="while rows are laid beside, nothing of the live tables is written yet",
+    always={"repairing"},
+)
 def test_operator_killed_in_the_repair(drill: Bench, name: str) -> None:
     """Killed in the course of a step, all rows are repaired or none; somebody else goes on, or takes it back first."""
     step, then = KILLS[name]

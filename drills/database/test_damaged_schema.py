@@ -74,7 +74,7 @@ def test_dropped_column_table_and_narrowed_type_come_back(drill: Bench) -> None:
     drill(put_back(used_is_gone(), "latest", further=values_are_back))
 
 
-@pytest.mark.exhaustive  # schema-from-backup has more to bring back
+@pytest.mark.exhaustive("schema-from-backup has more to bring back")
 @pytest.mark.drill(id="schema-half-applied", **FACTS)
 def test_migration_that_was_applied_by_half_and_killed(drill: Bench) -> None:
     """A migration outside of a transaction was killed in the middle: the schema is the recorded release's again."""

@@ -116,7 +116,7 @@ def _one_did_it(drill: Drill, outcomes: list[Outcome]) -> Iterator[Finding]:
     yield finding("done once", left == "012 and 1 attics", f"found {left}")
 
 
-@pytest.mark.exhaustive  # tests of the database alone hold the same locks
+@pytest.mark.exhaustive("tests of the database alone hold the same locks")
 @pytest.mark.drill(id="migration-lock-held", objective=OBJECTIVE, **FACTS)
 def test_table_that_is_held_and_operators_at_once(drill: Bench) -> None:
     """A table held whole is told with who holds it and how to end that; of three operators at once one does it."""

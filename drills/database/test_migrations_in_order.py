@@ -157,8 +157,10 @@ def _forward(drill: Drill, seen: dict[str, str]) -> Outcome:
         pytest.param(
             three_at_once,
             id="steps",
-            # migrations-each goes the same way in three commands
-            marks=[pytest.mark.drill(id="migrations-steps", **FACTS), pytest.mark.exhaustive],
+            marks=[
+                pytest.mark.drill(id="migrations-steps", **FACTS),
+                pytest.mark.exhaustive("migrations-each goes the same way in three commands"),
+            ],
         ),
     ],
 )

@@ -203,7 +203,7 @@ def test_damaged_database_goes_back_to_a_backup(drill: Bench) -> None:
     drill(restored(said=("new rows lost", "equal to its manifest")))
 
 
-@pytest.mark.exhaustive  # each refusal has its tests on a real server
+@pytest.mark.exhaustive("each refusal has its tests on a real server")
 @pytest.mark.monthly
 @pytest.mark.drill(id="database-refused", **{**FACTS, "objective": None})
 def test_backups_that_nobody_should_believe_are_refused(drill: Bench) -> None:
@@ -249,7 +249,7 @@ def while_postgresql_dies(drill: Drill) -> Outcome:
     return drill.stack.rollback(*drill.scenario.command, "--yes")
 
 
-@pytest.mark.exhaustive  # database-killed-swapping is the harder one
+@pytest.mark.exhaustive("database-killed-swapping is the harder one")
 @pytest.mark.trust
 @pytest.mark.drill(id="database-postgresql-killed", **FACTS)
 def test_postgresql_killed_in_the_restore(drill: Bench) -> None:
@@ -257,9 +257,8 @@ def test_postgresql_killed_in_the_restore(drill: Bench) -> None:
     drill(restored(operator=while_postgresql_dies))
 
 
-# the kill in the swap is the harder one
 @pytest.mark.trust
-@each("name", "database-killed", KILLS, FACTS, always={"swapping"})
+@each("name", "database-killed", KILLS, FACTS, why="the kill in the swap is the harder one", always={"swapping"})
 def test_operator_killed_in_the_restore(drill: Bench, name: str) -> None:
     """Killed in the course of a step, there is always a database of that name; resume reaches the end."""
     # in one of them users only read from the beginning, as the operator may ask for

@@ -28,7 +28,7 @@ STATE = (
 )
 
 
-@pytest.mark.exhaustive  # rows-repaired does the same with users at work
+@pytest.mark.exhaustive("rows-repaired does the same with users at work")
 def test_damaged_and_lost_rows_come_back_with_their_children(stack: Stack) -> None:
     """Garbage is taken back, deleted users come back with their projects, and who signed up since stays."""
     stack.prepare()
@@ -56,7 +56,7 @@ def test_damaged_and_lost_rows_come_back_with_their_children(stack: Stack) -> No
         assert [one["data"]["outcome"] for one in events if one["event"] == "end"] == ["done"]
 
 
-@pytest.mark.exhaustive  # rows-repaired does the same with users at work
+@pytest.mark.exhaustive("rows-repaired does the same with users at work")
 def test_a_finished_repair_can_be_taken_back(stack: Stack) -> None:
     """The rows of before come back as long as nobody has changed them since; afterwards they can be dropped."""
     stack.prepare()

@@ -40,7 +40,7 @@ LEFT = """
     CREATE VIEW emails AS SELECT email FROM users"""
 
 
-@pytest.mark.exhaustive  # schema-from-backup does the same with users at work
+@pytest.mark.exhaustive("schema-from-backup does the same with users at work")
 def test_the_schema_of_a_backup_and_of_a_release_comes_back(stack: Stack) -> None:
     """From a backup with its values, from a release by its record; the plan touches nothing, a second run neither."""
     stack.prepare()
@@ -81,7 +81,7 @@ def test_the_schema_of_a_backup_and_of_a_release_comes_back(stack: Stack) -> Non
         assert session.execute(STATE.encode()).fetchall() == sound
 
 
-@pytest.mark.exhaustive  # kills of a repair and of a restore are always drilled
+@pytest.mark.exhaustive("kills of a repair and of a restore are always drilled")
 def test_killed_after_the_commit_it_is_taken_back_or_gone_on_with(stack: Stack) -> None:
     """The journal has no word of the end: abort brings the schema of before back with its values, resume goes on."""
     stack.prepare()

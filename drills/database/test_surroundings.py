@@ -89,7 +89,7 @@ def found(server: Server, known: Surroundings) -> list[str]:
         return [*known.strangers(session), *known.changed(server, session)]
 
 
-@pytest.mark.exhaustive  # all of it at once is always put right
+@pytest.mark.exhaustive("all of it at once is always put right")
 @pytest.mark.parametrize(("command", "words"), DONE.values(), ids=DONE)
 def test_what_sql_can_put_right_is_found_and_put_right(
     server: Server, known: Surroundings, command: str, words: str

@@ -252,7 +252,7 @@ def test_intruder_is_shut_out(drill: Bench, intrusion: Intrusion) -> None:
     drill(breached(intrusion, operator=contained_and_looked_at))
 
 
-@pytest.mark.exhaustive  # breach-contained is shut in the same way
+@pytest.mark.exhaustive("breach-contained is shut in the same way")
 @pytest.mark.drill(id="breach-isolated", **FACTS)
 def test_isolation_is_undone_by_one_command(drill: Bench, intrusion: Intrusion) -> None:
     """Shut and opened again: nobody gets in or out meanwhile, and afterwards every session is as before."""
@@ -270,7 +270,7 @@ def test_isolation_is_undone_by_one_command(drill: Bench, intrusion: Intrusion) 
     )
 
 
-@pytest.mark.exhaustive  # the same parts as in breach-contained, each a run of its own
+@pytest.mark.exhaustive("the same parts as in breach-contained, each a run of its own")
 @pytest.mark.drill(id="breach-part-by-part", **FACTS)
 def test_each_part_alone(drill: Bench, intrusion: Intrusion) -> None:
     """Typed one by one, the parts come to the same end: what one has done the next one finds."""
@@ -283,13 +283,13 @@ KILLS = {
 }
 
 
-@each("name", "breach-killed", KILLS, FACTS)
+@each("name", "breach-killed", KILLS, FACTS, why="breach-contained goes the same way, and kills are drilled elsewhere")
 def test_the_operator_is_killed(drill: Bench, intrusion: Intrusion, name: str) -> None:
     """Killed in a step and resumed: never open with old secrets, and the end is that of breach-contained."""
     drill(breached(intrusion, operator=killed(KILLS[name])))
 
 
-@pytest.mark.exhaustive  # the files and images of the recorded release are started by breach-contained
+@pytest.mark.exhaustive("the files and images of the recorded release are started by breach-contained")
 @pytest.mark.drill(id="breach-patched", **FACTS)
 def test_the_patched_release_is_started(drill: Bench) -> None:
     """The hole is in v3.9.0: v4.0.0, which never ran here, is started, though the operator is killed meanwhile."""
@@ -310,7 +310,7 @@ def test_the_patched_release_is_started(drill: Bench) -> None:
         fault.end()
 
 
-@pytest.mark.exhaustive  # what keeps the hole shut has unit tests
+@pytest.mark.exhaustive("what keeps the hole shut has unit tests")
 @pytest.mark.drill(id="breach-not-reopened", **FACTS)
 def test_later_rollbacks_do_not_open_the_hole_again(drill: Bench, intrusion: Intrusion) -> None:
     """Application, env files, database and rows go back to before the breach: nothing revoked is good again."""

@@ -91,7 +91,7 @@ def _neighbour(name: str) -> dict[str, str]:
     return {key: ours[key] if key.startswith("image ") else value for key, value in everybody.items()}
 
 
-@pytest.mark.exhaustive  # recovered-everything goes the same way, and kills are drilled elsewhere
+@pytest.mark.exhaustive("recovered-everything goes the same way, and kills are drilled elsewhere")
 @pytest.mark.drill(id="recovered-damaged", **FACTS)
 def test_data_directory_is_damaged_and_the_operator_killed(drill: Bench) -> None:
     """PostgreSQL cannot start on its files; the command is killed in the restore, and somebody else goes on."""
@@ -99,7 +99,13 @@ def test_data_directory_is_damaged_and_the_operator_killed(drill: Bench) -> None
     drill(recovered(disaster.damaged(), operator=operator, said=("kept in the volume",), further=set_aside))
 
 
-@each("name", "recovered-killed", KILLS, FACTS)
+@each(
+    "name",
+    "recovered-killed",
+    KILLS,
+    FACTS,
+    why="recovered-everything goes the same way, and kills are drilled elsewhere",
+)
 def test_the_operator_is_killed(drill: Bench, name: str) -> None:
     """Everything is gone, and the command is killed in the course of a step: `resume` goes on from there."""
     drill(
@@ -128,7 +134,7 @@ def killed_and_taken_back(drill: Drill, half: Callable[[Case], bool] | None = No
     return drill.stack.rollback("recover", "--yes")
 
 
-@pytest.mark.exhaustive  # recovered-killed-* are interrupted at the same place
+@pytest.mark.exhaustive("recovered-killed-* are interrupted at the same place")
 @pytest.mark.drill(id="recovered-aborted", **FACTS)
 def test_a_half_restored_database_is_not_taken_for_a_sound_one(drill: Bench) -> None:
     """Everything is gone; killed in the restore and taken back, the next recovery restores again and tells the loss."""
@@ -136,7 +142,7 @@ def test_a_half_restored_database_is_not_taken_for_a_sound_one(drill: Bench) -> 
     drill(recovered(disaster.everything_gone(), operator=operator, further=told))
 
 
-@pytest.mark.exhaustive  # recovered-killed-* are interrupted at the same place
+@pytest.mark.exhaustive("recovered-killed-* are interrupted at the same place")
 @pytest.mark.drill(id="recovered-aborted-everything", **FACTS)
 def test_a_sound_database_that_was_set_aside_comes_back(drill: Bench) -> None:
     """Containers are gone, the operator says --everything; killed and taken back, the database of before serves on."""
@@ -152,7 +158,7 @@ def test_a_sound_database_that_was_set_aside_comes_back(drill: Bench) -> None:
     )
 
 
-@pytest.mark.exhaustive  # recovered-damaged is killed on the same way
+@pytest.mark.exhaustive("recovered-damaged is killed on the same way")
 @pytest.mark.drill(id="recovered-killed-examining", **FACTS)
 def test_the_operator_is_killed_while_the_database_is_examined(drill: Bench) -> None:
     """Containers are gone; the command is killed while the database is looked at: it is sound and stays as it is."""
@@ -160,7 +166,7 @@ def test_the_operator_is_killed_while_the_database_is_examined(drill: Bench) -> 
     drill(recovered(disaster.without_containers(), operator=operator, further=nothing_lost, sessions_end=""))
 
 
-@pytest.mark.exhaustive  # recovered-everything has less
+@pytest.mark.exhaustive("recovered-everything has less")
 @pytest.mark.drill(id="recovered-containers", **FACTS)
 def test_containers_are_gone(drill: Bench) -> None:
     """Containers alone are gone: the database of before serves on, and no write is lost."""
@@ -209,7 +215,7 @@ def measured(case: Case) -> list[Finding]:
     return [finding("monitoring data", good, f"{seen}, labels {labels}"), *told(case)]
 
 
-@pytest.mark.exhaustive  # recovered-everything has less
+@pytest.mark.exhaustive("recovered-everything has less")
 @pytest.mark.drill(id="recovered-volumes", **FACTS)
 def test_volumes_are_gone(drill: Bench) -> None:
     """Containers and volumes are gone, those of the monitoring too, images are there; the archive is sealed."""
@@ -233,7 +239,7 @@ def nothing_but_an_archive(fault: Disaster, file: Path, drill: Drill) -> None:
     ]
 
 
-@pytest.mark.exhaustive  # recovered-everything has the checkout and goes the same way
+@pytest.mark.exhaustive("recovered-everything has the checkout and goes the same way")
 @pytest.mark.drill(id="recovered-checkout", **FACTS)
 def test_the_checkout_is_gone_as_well(drill: Bench, tmp_path: Path) -> None:
     """Nothing of the host is left; a copy of the archive and the fingerprint of its key are enough."""
@@ -250,7 +256,7 @@ def test_the_checkout_is_gone_as_well(drill: Bench, tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.exhaustive  # recovered-everything has less
+@pytest.mark.exhaustive("recovered-everything has less")
 @pytest.mark.drill(id="recovered-images", **FACTS)
 def test_images_are_gone(drill: Bench) -> None:
     """Containers and images are gone, volumes are there: images come from the archive, and no write is lost."""

@@ -63,7 +63,7 @@ def engine_of(drill: Bench, stack: ExitStack) -> OwnEngine:
         drill.not_tested(str(why))
 
 
-@pytest.mark.exhaustive  # recovered-killed-* are interrupted as well, where the engine is everybody's
+@pytest.mark.exhaustive("recovered-killed-* are interrupted as well, where the engine is everybody's")
 @pytest.mark.drill(id="recovered-engine-restarted", **FACTS)
 def test_the_engine_is_restarted_in_the_middle(drill: Bench) -> None:
     """Everything is gone, and the engine is restarted while the database is restored: `resume` goes on from there."""
@@ -118,7 +118,7 @@ def short_of_room(own: OwnEngine) -> Callable[[Drill], Outcome]:
     return operator
 
 
-@pytest.mark.exhaustive  # it needs an engine of its own; that a restore is refused without room always runs
+@pytest.mark.exhaustive("it needs an engine of its own; that a restore is refused without room always runs")
 @pytest.mark.drill(id="recovered-without-room", **FACTS)
 def test_there_is_no_room(drill: Bench) -> None:
     """The disk of the engine and of the archives is small: backup and recovery say so before, and survive it if not."""

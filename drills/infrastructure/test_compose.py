@@ -71,8 +71,7 @@ def _added(case: Case) -> list[Finding]:
     ]
 
 
-# the way back is the same for each of them
-@each("kind", "compose", KINDS, FACTS, always={HARDEST})
+@each("kind", "compose", KINDS, FACTS, why="the way back is the same for each of them", always={HARDEST})
 def test_compose_file_that_takes_a_service_away(drill: Bench, kind: str) -> None:
     """A Compose file with which a service does not run goes back, and nobody else is restarted."""
     drill(

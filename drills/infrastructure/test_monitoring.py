@@ -104,8 +104,15 @@ def broken(kind: str, **more: object) -> Scenario:
     return Scenario.back_to(GOOD, BrokenMonitoring(kind), **{**usual, **more})  # type: ignore[arg-type]
 
 
-# the way back is the same for each of them
-@each("kind", "monitoring", KINDS, FACTS, always={HARDEST}, gate={QUICKEST})
+@each(
+    "kind",
+    "monitoring",
+    KINDS,
+    FACTS,
+    why="the way back is the same for each of them",
+    always={HARDEST},
+    gate={QUICKEST},
+)
 def test_monitoring_that_sees_nothing(drill: Bench, kind: str) -> None:
     """A broken monitoring file goes back: every target is up, every alert loaded, the metrics kept."""
     drill(broken(kind))
@@ -123,7 +130,7 @@ def grafana_shows(case: Case) -> list[Finding]:
     ]
 
 
-@pytest.mark.exhaustive  # the way back is that of the others
+@pytest.mark.exhaustive("the way back is that of the others")
 @pytest.mark.drill(id="monitoring-grafana", **FACTS)
 def test_grafana_is_left_alone(drill: Bench) -> None:
     """Prometheus goes back, and Grafana beside it goes on and shows it."""

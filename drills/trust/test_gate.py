@@ -14,8 +14,12 @@ if TYPE_CHECKING:
 
     from fixtures.trial import Trial
 
-# each sentence of the gate has its unit test
-pytestmark = [pytest.mark.engine, pytest.mark.trust, pytest.mark.alone, pytest.mark.exhaustive]
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.trust,
+    pytest.mark.alone,
+    pytest.mark.exhaustive("each sentence of the gate has its unit test"),
+]
 
 ID = "database-restored"
 RED = 1

@@ -53,15 +53,14 @@ TAKEN_BACK = (
 )
 
 
-@each("name", "killed", RESUMED, FACTS, always={HARDEST})
+@each("name", "killed", RESUMED, FACTS, why="it is the step in which most can be half done", always={HARDEST})
 def test_killed_and_resumed(drill: Bench, name: str) -> None:
     """Killed in the course of a step, `rollback resume` reaches the end that an undisturbed run reaches."""
     operator = KilledOperator(KILLS[name], "resume")
     drill(Scenario.back_to(GOOD, candidates.polygons(), operator=operator, before_command=names_elsewhere))
 
 
-# what is always taken back after a kill is a repair of rows
-@each("name", "aborted", ABORTED, FACTS)
+@each("name", "aborted", ABORTED, FACTS, why="rows-killed-repairing is always taken back after a kill")
 def test_killed_and_taken_back(drill: Bench, name: str) -> None:
     """Killed in the course of a step, `rollback abort` brings back what ran before, and users notice nothing."""
     fault = candidates.polygons()
@@ -79,7 +78,7 @@ def test_killed_and_taken_back(drill: Bench, name: str) -> None:
     )
 
 
-@pytest.mark.exhaustive  # aborted-home is taken back from further on
+@pytest.mark.exhaustive("aborted-home is taken back from further on")
 @pytest.mark.drill(id="aborted-to-crash", **FACTS)
 def test_taken_back_to_the_release_that_dies(drill: Bench) -> None:
     """An abort to the release that dies ends in a state that it names, and the way to the target stays open."""

@@ -17,7 +17,11 @@ pytestmark = [pytest.mark.engine, pytest.mark.trust, pytest.mark.alone]
 @pytest.mark.parametrize(
     "sabotage",
     [
-        pytest.param(one, id=one.name.replace(" ", "-"), marks=[] if one.always else [pytest.mark.exhaustive])
+        pytest.param(
+            one,
+            id=one.name.replace(" ", "-"),
+            marks=[] if one.always else [pytest.mark.exhaustive("another sabotage of its kind runs with the tests")],
+        )
         for one in SABOTAGES
     ],
 )

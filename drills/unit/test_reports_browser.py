@@ -48,7 +48,7 @@ LINE = {
     "writes": {"lost": 0},
 }
 
-pytestmark = pytest.mark.exhaustive  # test_reports_build looks for sources without a browser, in every run
+pytestmark = pytest.mark.exhaustive("test_reports_build looks for sources without a browser, in every run")
 
 
 class _Asked(socketserver.ThreadingTCPServer):

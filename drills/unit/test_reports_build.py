@@ -91,6 +91,9 @@ def test_the_page_holds_its_gate_against_the_run(run: Path) -> None:
     assert found is not None
     (results,) = json.loads(base64.b64decode(found[1])).values()
     verdicts = {one["rule"]: one["success"] for one in results}
+    told = {one["rule"]: one["message"] for one in results}
+    assert told["app.crash.rto/metricMax"] == "Crash: 2.5 s, at most 60 s is allowed"
+    assert not [rule for rule, message in told.items() if "[object" in message]
     assert verdicts["app.crash.rto/metricMax"] is True
     assert verdicts["app.crash.lost/metricMax"] is False
     assert verdicts["maxFailures"] is False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime
 from html.parser import HTMLParser
 from importlib import import_module
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from reports import lines, measured, policy, runbook
+from reports import lines, measured, metrics, policy, runbook
 from reports.answers import Answers, answers
 from reports.front import front
 from reports.past import Point
@@ -27,6 +28,7 @@ TODAY = date(2026, 12, 1)
 MACHINE = "2 CPUs, Docker 20.10"
 CONTACTS = {"DevOps Lead": "devops-lead@company.com", "Database Admin": "dba@company.com"}
 WHOLE = Run("pytest drills/ -m monthly -n 2", "2026-12-01T05:00:00+00:00", complete=True, contacts=CONTACTS)
+INTERRUPTED = "Application Rollback / Interrupted"
 OF_EACH = {issue: next(one.name for one in runbook.SECTIONS if one.issue == issue) for issue in runbook.QUICK_REFERENCE}
 
 
@@ -121,6 +123,15 @@ def test_a_red_gate_is_never_a_plain_yes() -> None:
     assert "procedure X was not drilled" in page(ALL, run=run)
 
 
+def test_what_the_gate_holds_against_a_drill_that_passed_is_a_finding() -> None:
+    """A drill that fails has its own finding; one that passed without evidence has the gate's sentence."""
+    passed = f"drill {ALL[0].id} passed without evidence: its writes were not accounted for"
+    run = Run(**{**WHOLE.__dict__, "gate": (passed, "drill x is fail, not pass: late")})
+    findings = told([*ALL, drill(id="x", verdict="fail", reason="late")], run=run).findings
+    assert [one.title for one in findings if one.title.startswith("The gate")] == [f"The gate: {passed}"]
+    assert len(findings) == 2
+
+
 def test_a_partial_run_says_so() -> None:
     """One drill by hand is no monthly drill."""
     partial = Run(**{**WHOLE.__dict__, "complete": False})
@@ -129,23 +140,87 @@ def test_a_partial_run_says_so() -> None:
     )
     assert "Can we roll back today? No." in page([drill(verdict="fail")], run=partial)
     assert "partial run" not in page(ALL)
+    assert "no monthly drill" not in page(ALL)
 
 
 def test_the_gate_of_a_release_answers_for_itself() -> None:
-    """Green it is a yes as far as it goes, red it is none, and it is no monthly drill."""
-    gate = Run(**{**WHOLE.__dict__, "complete": False, "asked": "gate"})
+    """Green it is a yes as far as it goes, red it is none, a part of it is none, and it is no monthly drill."""
+    gate = Run(**{**WHOLE.__dict__, "complete": False, "asked": "gate", "whole": True})
     assert "today? As far as the gate of a release goes: yes. " in page(ALL[:2], run=gate)
-    assert "It was the gate of a release and stands for no monthly drill." in page(ALL[:2], run=gate)
+    assert "It stands for no monthly drill." in page(ALL[:2], run=gate)
+    part = Run(**{**gate.__dict__, "whole": False, "narrowed": ("drills/database",)})
+    assert "today? Not shown: this was a partial run." in page(ALL[:2], run=part)
     red = Run(**{**gate.__dict__, "gate": ("drill a is worse than last time",)})
     assert "today? Not shown: this was a partial run." in page(ALL[:2], run=red)
     assert "today? No." in page([drill(verdict="fail")], run=red)
+
+
+@pytest.mark.parametrize(
+    ("run", "words"),
+    [
+        pytest.param({"asked": "monthly", "complete": True}, "The monthly drill : every procedure of", id="monthly"),
+        pytest.param(
+            {"asked": "", "complete": True}, "The tests : every procedure of the runbook, each by", id="tests"
+        ),
+        pytest.param({"asked": "gate", "whole": True}, "The gate of a release : a drill of each chapter", id="gate"),
+        pytest.param({"asked": "exhaustive", "whole": True}, "The exhaustive set : the variations", id="exhaustive"),
+        pytest.param({"asked": "database", "whole": True}, "The drills of -m database : chosen by", id="markers"),
+        pytest.param(
+            {"asked": "gate", "narrowed": ("drills/database",)},
+            "A part of the gate of a release : asked for by drills/database. 4 drills: 4 pass.",
+            id="part",
+        ),
+        pytest.param(
+            {"narrowed": ("a::b", "c::d", "e::f", "g::h")},
+            "Drills picked by hand : asked for by a::b, c::d, e::f and 1 more. 4 drills: 4 pass.",
+            id="by-hand",
+        ),
+        pytest.param({}, "A partial run : how it was asked for is not recorded.", id="unknown"),
+    ],
+)
+def test_the_head_says_which_kind_of_run_it_was(run: dict[str, Any], words: str) -> None:
+    """Derived from how it was asked for; in both layouts, before the answer."""
+    one = Run(**{**WHOLE.__dict__, "complete": False, **run})
+    assert words in page(ALL, run=one).split("Can we roll back today?")[0]
+    assert words.replace(" :", "**, 2026-12-01:") in render(one, ALL, told(ALL, run=one)).split("Can we roll")[0]
+
+
+def test_the_head_says_how_many_drills_are_silent() -> None:
+    """A run that was interrupted does not look like one that had no more to do."""
+    run = Run(**{**WHOLE.__dict__, "selected": tuple(Planned(name, "", "", "") for name in ("x", "y", ALL[0].id))})
+    assert "4 drills: 4 pass. 2 more recorded nothing. Can we" in page(ALL, run=run)
+
+
+def test_every_procedure_has_its_row_in_one_table_the_four_cases_first() -> None:
+    """Breach, monitoring and certificates stand where the four stand; what was not drilled says why."""
+    html = front(WHOLE, ALL, told(ALL), {})
+    table = html.split("<h2>Which procedures")[1].split("</table>")[0]
+    assert html.count("<table>") == 1
+    places = [table.index(f">{one.title}<br>") for one in (*told(ALL).issues, *told(ALL).procedures)]
+    assert places == sorted(places)
+    text = page(ALL)
+    assert "if this happens, can we? App Error 1 of 1 drills passed Application · Application, interrupted ·" in text
+    assert "Security breach not drilled no drill of it ran" in text
+    assert "Application 1 of 1 drills passed App Error pass 15 min" in text
+
+
+def test_bad_news_of_a_procedure_outside_of_the_four_cases_is_in_the_first_answer() -> None:
+    """The four cases are a yes, and a breach is a no."""
+    breach = drill("Emergency Procedures / Security Breach Response", verdict="fail", reason="still inside")
+    run = Run(**{**WHOLE.__dict__, "gate": (f"drill {breach.id} is fail, not pass: still inside",)})
+    text = page([*ALL, breach], run=run)
+    assert "Yes, but the gate is red. App Error: yes; DB Error: yes; Config Error: yes; Complete Failure: yes; " in text
+    assert "; Security breach: no. " in text
+    assert '<section class="answer open">' in front(run, [*ALL, breach], told([*ALL, breach], run=run), {})
 
 
 def test_a_procedure_shows_its_worst_figures() -> None:
     """The slowest drill's bounds, the longest downtime, what was lost and what was announced."""
     slow = drill(id="x", rto_s={"ml": {"low": 80.0, "high": 90.3}}, downtime_s={"read": {"low": 1, "high": 200.05}})
     text = page([*ALL, slow])
-    assert "DB Error 2 of 2 drills passed Yes 15 min 80.0 to 90.3 s read 200.1 s 0 +6 as announced" in text
+    of_it = "One migration · Full restoration · Schema only · Data corruption"
+    figures = "Yes 15 min 80.0 to 90.3 s read 200.1 s 0 +6 as announced"
+    assert f"DB Error 2 of 2 drills passed {of_it} {figures}" in text
 
 
 def test_a_drill_says_what_happened_without_a_click_on_it() -> None:
@@ -158,6 +233,16 @@ def test_a_drill_says_what_happened_without_a_click_on_it() -> None:
     ) in page([drill(story=story, **more)])
     never = page([drill(rto_s={"ml": {"low": 30.0, "high": None}}, downtime_s={}, writes={}, requests={"failed": 2})])
     assert "Back not within the drill; requests broken: 2" in never
+
+
+def test_what_users_miss_while_a_command_rightly_refuses_is_no_downtime_of_its_procedure() -> None:
+    """The bad release serves on because it must: said at the drill, in no maximum, in no figure of the gate."""
+    refusal = drill(id="x", objective_s=None, rto_s={}, downtime_s={"write": {"low": 30.0, "high": 33.7}})
+    assert told([*ALL, refusal]).issues[1].downtime == {"read": 31.0}
+    assert "No recovery was asked for; users were without, at most: write 33.7 s" in page([*ALL, refusal])
+    assert "write 33.7 s" not in render(WHOLE, [refusal], told([refusal]))
+    assert "write 33.7 s" not in measured.render([refusal])
+    assert "x.downtime" not in {sample["key"] for sample in metrics.samples([refusal], 0)}
 
 
 def test_a_loss_that_one_drill_did_not_account_for_is_not_zero() -> None:
@@ -194,7 +279,7 @@ def test_three_months_are_three_points() -> None:
     html = front(WHOLE, ALL, told(ALL, past), {})
     assert "RTO, upper bound: 2026-09-01: 20.0 s, 2026-10-01: 26.0 s, 2026-12-01: 24.0 s" in html
     assert html.split("2026-12-01: 24.0 s")[1].split("</svg>")[0].count("<circle") == 3
-    assert "-8% since<br>2026-10-01" in html
+    assert "-8% since 2026-10-01" in html
     elsewhere = [drill(machine="8 CPUs, Docker 29.0")]
     assert "<polyline" not in front(WHOLE, elsewhere, told(elsewhere, past), {})
 
@@ -206,8 +291,10 @@ def test_everything_that_was_not_tested_has_its_reason() -> None:
             **WHOLE.__dict__,
             "selected": (Planned("gone", "A drill that crashed", OF_EACH["App Error"], "blocker"),),
             "left": (
-                Planned("twin-a", "A", "", "", "a harder twin always runs"),
-                Planned("twin-b", "B", "", "", "a harder twin always runs"),
+                Planned("twin-a", "A", "", "", "of the exhaustive set", "the harder twin-c always runs"),
+                Planned("twin-b", "B", "", "", "of the exhaustive set"),
+                Planned("killed", "K", INTERRUPTED, "", "not selected by -m monthly"),
+                Planned("other", "O", "", "", "not selected by -m monthly"),
             ),
         }
     )
@@ -218,7 +305,20 @@ def test_everything_that_was_not_tested_has_its_reason() -> None:
     assert "nginx : no drill of it ran" in text
     assert "Grafana goes back : its image cannot be had" in text
     assert "A drill that crashed : it should have run and recorded nothing" in text
-    assert "2 drills: a harder twin always runs twin-a, twin-b" in text
+    assert "2 drills: of the exhaustive set twin-a : the harder twin-c always runs twin-b" in text
+    assert "2 drills: not selected by -m monthly killed , other" in text
+    assert "Application, interrupted : not selected by -m monthly" in text
+    lines_of_summary = render(run, drills, told(drills, run=run)).splitlines()
+    assert "- 2 drills: of the exhaustive set: twin-a (the harder twin-c always runs), twin-b" in lines_of_summary
+
+
+def test_a_procedure_of_which_nothing_was_asked_for_says_so() -> None:
+    """Drills picked by hand leave out the others for no other reason."""
+    picked = Run(**{**WHOLE.__dict__, "complete": False, "selected": (Planned(ALL[0].id, "A", "", ""),)})
+    assert "Full restoration : none of its drills was asked for" in page(ALL[:1], run=picked)
+    crashed = Planned("restored", "A", "Database Rollback / Full Database Restoration", "")
+    silent = Run(**{**picked.__dict__, "selected": (crashed,)})
+    assert "Full restoration : what should have run of it recorded nothing" in page(ALL[:1], run=silent)
 
 
 def test_a_finding_has_an_owner_and_a_day() -> None:
@@ -251,11 +351,12 @@ def test_the_run_can_be_identified_and_repeated() -> None:
     for words in (
         "0123456789ab with uncommitted changes",
         "postgres 15.20",
-        f"{one.id} 42",
+        "seed 42",
         "backend sha256:aabbccddeeff",
         "run it again pytest drills/ -m monthly -n 2",
     ):
         assert words in text
+    assert f"seed {one.id} 42, x 43" in page([one, drill(id="x", seed=43)], run=run)
 
 
 def test_nothing_that_was_recorded_is_taken_for_markup() -> None:
@@ -276,7 +377,12 @@ def test_the_summary_says_the_same() -> None:
     drills = [*ALL[:3], drill(verdict="fail", id="x", reason="2 | lost")]
     text = render(WHOLE, drills, told(drills))
     assert "**Can we roll back today? No.** App Error: yes; DB Error: no" in text
-    assert "| DB Error | **No** | 15 min | 22.0 to 24.0 s |" in text
+    assert "| **DB Error** | **No** | 15 min | 22.0 to 24.0 s |" in text
+    assert (
+        "| One migration | **fail** | 15 min | 22.0 to 24.0 s | read 31.0 s | 0 | no earlier run | 1 of 2 passed |"
+        in text
+    )
+    assert "| Blue-green |" not in text
     assert r"fail: 2 \| lost" in text
     assert "Next drill due: 2027-01-01" in text
 
@@ -289,6 +395,16 @@ def test_every_section_of_a_drill_is_one_of_the_runbook() -> None:
     assert named - known == set(), "add it to reports/runbook.py"
 
 
+def test_every_drill_that_may_be_left_out_says_why() -> None:
+    """In a sentence, and a drill that it names as its twin exists."""
+    reasons = [mark.args for marks in _marks() for mark in marks if mark.name == "exhaustive"]
+    assert len(reasons) > 50
+    assert [one for one in reasons if len(one) != 1 or " " not in one[0]] == []
+    twins = {name for (one,) in reasons for name in re.findall(r"\b[a-z]+-[a-z]+(?:-[a-z]+)*", one)}
+    known = [one.kwargs["id"] for marks in _marks() for one in marks if one.name == "drill"]
+    assert [name for name in sorted(twins) if not any(one.startswith(name) for one in known)] == []
+
+
 def test_every_procedure_has_a_monthly_drill() -> None:
     """Otherwise the monthly run is red by itself; what may go without one is exempt by name in drills/gate.toml."""
     drilled = {section for section, marks in _drilled() if "monthly" in marks}
@@ -297,22 +413,29 @@ def test_every_procedure_has_a_monthly_drill() -> None:
 
 
 def _drilled() -> Iterator[tuple[str, set[str]]]:
-    """The section of each drill, with the marks of its test; unit tests make up their own."""
+    """The section of each drill, with the marks of its test."""
+    for marks in _marks():
+        for one in marks:
+            if one.name == "drill":
+                yield str(one.kwargs["section"]), {mark.name for mark in marks}
+
+
+def _marks() -> Iterator[list[Any]]:
+    """The marks of each variation of each drill; unit tests make up their own."""
     for path in sorted((ROOT / "drills").rglob("test_*.py")):
         if path.parent.name != "unit":
             module = import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+            around = getattr(module, "pytestmark", [])
             for test in vars(module).values():
-                yield from _of_test(getattr(module, "pytestmark", []), getattr(test, "pytestmark", []))
+                yield from _of_test(around if isinstance(around, list) else [around], getattr(test, "pytestmark", []))
 
 
-def _of_test(around: list[Any], own: list[Any]) -> Iterator[tuple[str, set[str]]]:
+def _of_test(around: list[Any], own: list[Any]) -> Iterator[list[Any]]:
     values = [value for mark in own if mark.name == "parametrize" for value in mark.args[1]]
-    for varied in [own, *(list(getattr(value, "marks", ())) for value in values)]:
+    for varied in [(), *(getattr(value, "marks", ()) for value in values)]:
         marks = [getattr(one, "mark", one) for one in (*around, *own, *varied)]
-        for one in varied:
-            facts = getattr(one, "mark", one)
-            if facts.name == "drill":
-                yield str(facts.kwargs["section"]), {mark.name for mark in marks}
+        if own:
+            yield marks
 
 
 def test_the_readme_has_the_figures_that_were_measured() -> None:

@@ -155,5 +155,7 @@ def test_the_gate_of_the_report_asks_for_the_objective_and_for_no_lost_write() -
 
 def test_where_nobody_is_at_work_no_write_is_asked_for() -> None:
     """A checklist is drilled on a deployment without users: a rule on writes would fail for want of a figure."""
-    one = replace(lines.parse(WHOLE), used=False, lost=None)
-    assert f"{one.id}.lost" not in {rule.get("id") for rule in metrics.rules([one])}
+    of_nobody = "Post-Rollback Actions / Verification Checklist"
+    asked = [{rule.get("id") for rule in metrics.rules([replace(lines.parse(WHOLE), section=section, lost=None)])}
+             for section in (of_nobody, WHOLE["section"])]  # fmt: skip
+    assert ["app.crash.lost" in rules for rules in asked] == [False, True]

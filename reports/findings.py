@@ -1,0 +1,90 @@
+"""What is open after a run: whose it is, since when, and until when it has to be drilled again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+from reports import past, runbook
+from reports.lines import NOT_TESTED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from reports.lines import Drill
+    from reports.run import Run
+
+__all__ = ["Finding", "findings"]
+
+#: Days until a finding has to be drilled again, by severity; after NIST SP 800-84 none may take longer than a month.
+RETEST_DAYS = {"blocker": 7, "critical": 14}
+_RETEST_DAYS = 30
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is open: who has it, since when, and when it has to be drilled again."""
+
+    title: str
+    sentence: str
+    severity: str
+    owner: str
+    since: date
+    retest: date
+    command: str = ""
+    drill: str = ""
+
+
+def findings(run: Run, drills: Sequence[Drill], earlier: Sequence[past.Run], day: date) -> tuple[Finding, ...]:
+    """Return all that is open: of the drills, of those that recorded nothing, and what the gate holds beside them."""
+    found = (*_of_drills(drills, earlier, day, run.gate), *_silent(run, drills, day))
+    # of a drill that passed without evidence, too
+    told = tuple(f"drill {one.drill} " for one in found if one.drill)
+    rest = [sentence for sentence in run.gate if not sentence.startswith(told)]
+    return (
+        *found,
+        *(_finding(f"The gate: {one}", "not as drills/gate.toml allows", "critical", "", day) for one in rest),
+    )
+
+
+def _of_drills(
+    drills: Sequence[Drill], earlier: Sequence[past.Run], day: date, gate: Sequence[str]
+) -> Iterable[Finding]:
+    for drill in drills:
+        told = past.worse(drill, earlier)
+        if drill.passed and not told:
+            continue
+        if drill.verdict == NOT_TESTED and not any(drill.id in one for one in gate):
+            continue
+        # some reasons begin with their verdict
+        sentence = told if drill.passed else f"{drill.verdict}: {drill.reason.removeprefix(f'{drill.verdict}: ')}"
+        yield _finding(drill.title, sentence, drill.severity, drill.section, _since(drill, earlier, day), drill)
+
+
+def _silent(run: Run, drills: Sequence[Drill], day: date) -> Iterable[Finding]:
+    recorded = {one.id for one in drills}
+    for plan in run.selected:
+        if plan.drill not in recorded:
+            one = _finding(plan.title, "it recorded no verdict", plan.severity, plan.section, day)
+            yield replace(one, drill=plan.drill)
+
+
+def _finding(  # noqa: PLR0913, PLR0917 -- the columns of a finding
+    title: str, sentence: str, severity: str, section: str, since: date, drill: Drill | None = None
+) -> Finding:
+    retest = since + timedelta(days=RETEST_DAYS.get(severity, _RETEST_DAYS))
+    owner = runbook.section(section).owner
+    command, name = (drill.command, drill.id) if drill else ("", "")
+    return Finding(title, sentence, severity or "normal", owner, since, retest, command, name)
+
+
+def _since(drill: Drill, earlier: Sequence[past.Run], day: date) -> date:
+    """Return the day of the first of the runs without a pass that led to this one."""
+    since = day
+    for run in reversed(earlier):
+        point = run.drills.get(drill.id)
+        if point is not None and point.passed:
+            break
+        since = run.day if point is not None else since
+    return since
