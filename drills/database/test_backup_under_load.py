@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
+from drills.database.servers import IMAGE
 from rollback.database.backup.shelf import Shelf
 from rollback.database.backup.signing import Keys
 from rollback.database.backup.take import Order, take
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.engine, pytest.mark.database]
 
-IMAGE = "spheroseg-drill/db:15"
 WRITERS = 3
 SCHEMA = """
     CREATE TABLE account (id serial PRIMARY KEY, balance int NOT NULL);

@@ -2,47 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from rollback import commands
-from rollback.database import disposable
+from drills.database.migration_folder import BASE, pair, written
 from rollback.database.migrations.bench import Bench
 from rollback.database.migrations.check import Checker
 from rollback.database.migrations.find import find
-from rollback.database.scratch import scratch
-from rollback.engine import Engine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from pathlib import Path
 
     from rollback.database.migrations.verdict import Checked, Report
     from rollback.database.server import Server
 
 pytestmark = [pytest.mark.engine, pytest.mark.database]
 
-IMAGE = "spheroseg-drill/db:15"
-REFERENCE = Path(__file__).parents[2] / "fixtures/spheroseg"
-MIGRATIONS, ROLLBACKS = REFERENCE / "packages/backend/migrations", REFERENCE / "scripts/rollback"
-BASE = "CREATE TABLE parents (id int PRIMARY KEY, name text NOT NULL, size bigint NOT NULL);"
+
 CHILD = BASE + "CREATE TABLE children (id int PRIMARY KEY, parent int NOT NULL REFERENCES parents (id));"
 STATEMENT_SECONDS = 20
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A scratch server for all."""
-    with scratch(Engine(tmp_path_factory.mktemp("scratch")), IMAGE) as one:
-        yield one
 
 
 @pytest.fixture
@@ -51,100 +31,18 @@ def judge(server: Server, tmp_path: Path) -> Callable[..., Report]:
 
     def run(files: dict[str, str], *, data: dict[str, str] | None = None, schema: str = "") -> Report:
         folder = tmp_path / "migrations"
-        written = _write(folder, files)
-        assert written
-        initial = _write(tmp_path, {"schema.sql": schema})[0] if schema else None
-        more = _write(tmp_path / "data", data or {})
+        assert written(folder, files)
+        initial = written(tmp_path, {"schema.sql": schema})[0] if schema else None
+        more = written(tmp_path / "data", data or {})
         with Bench.opened(server, "spheroseg", "public.schema_migrations", STATEMENT_SECONDS) as bench:
             return Checker(bench, find(folder), folder, initial, more).run()
 
     return run
 
 
-def _write(folder: Path, files: dict[str, str]) -> list[Path]:
-    for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text, encoding="utf-8")
-    return [folder / name for name in files]
-
-
-def pair(up: str, down: str, base: str = BASE) -> dict[str, str]:
-    """A base and one migration with its rollback."""
-    return {"001_base.sql": base, "002_one.sql": up, "002_one_rollback.sql": down}
-
-
 def last(report: Report) -> Checked:
     """The one that matters."""
     return report.checked[-1]
-
-
-def command(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """The command as people run it."""
-    argv = [sys.executable, "-m", "rollback", "migration", "check", *words]
-    return subprocess.run(argv, capture_output=True, text=True, check=False, cwd=cwd)
-
-
-def test_the_reference_migrations_are_judged(tmp_path: Path) -> None:
-    """The real command: 010 to 012 come back whole, 001 to 009 have no rollback and say so; exit code 20."""
-    done = command(str(MIGRATIONS), "--rollbacks", str(ROLLBACKS), "--image", IMAGE, "--json", cwd=tmp_path)
-    told: dict[str, Any] = json.loads(done.stdout)
-    good = {one["migration"][:3] for one in told["migrations"] if one["reversible"]}
-    missing = {one["migration"][:3] for one in told["migrations"] if not one["rollback_found"]}
-    assert (done.returncode, told["outcome"], told["exit"]) == (20, "refused", 20)
-    assert good == {"010", "011", "012"}
-    assert missing == {f"00{number}" for number in range(1, 10)}
-    assert all(one["applies"] for one in told["migrations"])
-    assert all(one["rows_compared"] >= 27 for one in told["migrations"] if one["reversible"])
-    assert told["tables_without_rows"] == {}
-
-
-def test_a_good_folder_ends_with_0(tmp_path: Path) -> None:
-    """One table for people, with the number of rows that the answer rests on."""
-    files = pair("ALTER TABLE parents ADD COLUMN more text;", "ALTER TABLE parents DROP COLUMN more;")
-    _write(tmp_path, {**files, "001_base_rollback.sql": "DROP TABLE parents;"})
-    done = command(str(tmp_path), "--image", IMAGE, cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "2 of 2 can be taken back" in done.stdout
-    assert re.search(r"002_one +yes +found +yes +yes +yes +3 +yes", done.stdout)
-
-
-def test_an_interrupted_check_leaves_no_server(tmp_path: Path) -> None:
-    """Ctrl-C in the middle of a statement: exit code 130, and no container of this process stays."""
-    _write(tmp_path, {"001_long.sql": "SELECT pg_sleep(120);"})
-    argv = [sys.executable, "-m", "rollback", "migration", "check", str(tmp_path), "--image", IMAGE]
-    with subprocess.Popen(
-        argv,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-        preexec_fn=_interruptible,  # noqa: PLW1509 -- one call into the kernel, before anything else of the child
-    ) as operator:
-        deadline = time.monotonic() + 60
-        while not _asleep(operator.pid):
-            assert time.monotonic() < deadline, "the statement never ran"
-            time.sleep(0.1)
-        assert len(_containers(operator.pid)) == 2
-        os.kill(operator.pid, signal.SIGINT)
-        _, err = operator.communicate(timeout=60)
-    assert operator.returncode == 130, err
-    assert _containers(operator.pid) == []
-
-
-def _interruptible() -> None:
-    """As from a terminal: what a shell starts in the background has SIGINT ignored, and its children too."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def _containers(pid: int) -> list[str]:
-    """IDs of the containers of that process."""
-    rows = Engine(Path("/")).ask(commands.labelled(disposable.LABEL)).splitlines()
-    return [row.split()[0] for row in rows if row.split()[-1].startswith(f"{pid}/")]
-
-
-def _asleep(pid: int) -> bool:
-    """Whether a backend of its server is in a statement."""
-    engine = Engine(Path("/"))
-    return any("SELECT" in engine.run(["docker", "top", one]).out for one in _containers(pid))
 
 
 LEFT = {
@@ -361,7 +259,7 @@ def test_a_table_that_cannot_be_filled_is_named(judge: Callable[..., Report]) ->
 
 def test_a_statement_that_never_ends_is_ended(server: Server, tmp_path: Path) -> None:
     """After the limit it counts as a failure, and the check goes on."""
-    _write(tmp_path, {"001_x.sql": "SELECT pg_sleep(60);", "002_y.sql": "CREATE TABLE y (a int);"})
+    written(tmp_path, {"001_x.sql": "SELECT pg_sleep(60);", "002_y.sql": "CREATE TABLE y (a int);"})
     with Bench.opened(server, "spheroseg", "public.schema_migrations", 1) as bench:
         slow, good = Checker(bench, find(tmp_path), tmp_path).run().checked
     assert (slow.failures["up"].sqlstate, good.applies) == ("57014", True)

@@ -8,19 +8,14 @@ import pytest
 
 from rollback.database.contents import contents
 from rollback.database.expectation import Made, Migration, made_by
-from rollback.database.scratch import scratch
 from rollback.database.takeback import TakeBack
-from rollback.engine import Engine
 from rollback.outcome import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from rollback.database.server import Connection, Server
 
 pytestmark = [pytest.mark.engine, pytest.mark.database]
 
-IMAGE = "spheroseg-drill/db:15"
 FIRST = Migration(
     "001",
     "001_first.sql",
@@ -53,13 +48,6 @@ ADDING = Migration(
     " ALTER TABLE mother ADD CONSTRAINT lives FOREIGN KEY (land, city) REFERENCES city (land, id);",
     "ALTER TABLE mother DROP CONSTRAINT lives; ALTER TABLE mother DROP COLUMN land, DROP COLUMN city;",
 )
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A scratch server."""
-    with scratch(Engine(tmp_path_factory.mktemp("scratch")), IMAGE) as one:
-        yield one
 
 
 def taken_back(server: Server, migration: Migration, used: str) -> tuple[Connection, TakeBack, Made]:

@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rollback import commands
-from rollback.database import disposable, server
+from drills.database.servers import LIVE, with_notes
 from rollback.database.anew import Anew
 from rollback.database.backup.shelf import Shelf
 from rollback.database.backup.signing import Keys
 from rollback.database.backup.take import Order, take
-from rollback.database.scratch import ready
-from rollback.engine import CommandFailed, Engine
+from rollback.engine import CommandFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,25 +22,11 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.engine, pytest.mark.database]
 
-IMAGE, LIVE = "spheroseg-drill/db:15", "spheroseg"
-
 
 @pytest.fixture
 def one(tmp_path: Path) -> Iterator[Server]:
     """A server with a database of two tables."""
-    engine, name = Engine(tmp_path), disposable.name("anew")
-    env = {"POSTGRES_PASSWORD": "x", "POSTGRES_USER": "postgres"}
-    argv = commands.scratch(IMAGE, name=name, label=disposable.label(), settings=())
-    with (
-        disposable.started(engine, name, argv, env) as container,
-        server.of_container(engine, container, user="postgres", password=env["POSTGRES_PASSWORD"]) as found,
-    ):
-        ready(found)
-        with found.connect("postgres", autocommit=True) as session:
-            session.execute("CREATE DATABASE spheroseg")
-        with found.connect(LIVE, autocommit=True) as session:
-            session.execute("CREATE TABLE schema_migrations (version text PRIMARY KEY)")
-            session.execute("CREATE TABLE notes AS SELECT n FROM generate_series(1, 1000) n")
+    with with_notes(tmp_path, "SELECT n FROM generate_series(1, 1000) n") as found:
         yield found
 
 

@@ -18,9 +18,8 @@ from rollback.database.backup.take import Order, take
 from rollback.database.beside import Beside, Overtaken, drop_kept, kept
 from rollback.database.contents import contents
 from rollback.database.late import Late, late_writes
-from rollback.database.scratch import scratch
 from rollback.database.server import Server
-from rollback.engine import CommandFailed, Engine
+from rollback.engine import CommandFailed
 from rollback.outcome import Failed, Refused
 
 if TYPE_CHECKING:
@@ -31,18 +30,10 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.engine, pytest.mark.database]
 
-IMAGE = "spheroseg-drill/db:15"
 MIGRATIONS = Path(__file__).parents[2] / "fixtures/spheroseg/packages/backend/migrations"
 LIVE = "spheroseg"
 #: Far above what a swap takes (a fifth of a second): a limit for a hang, no figure.
 AWAY_SECONDS = 15
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A scratch server."""
-    with scratch(Engine(tmp_path_factory.mktemp("scratch")), IMAGE) as one:
-        yield one
 
 
 @pytest.fixture

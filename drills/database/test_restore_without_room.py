@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from drills.database.servers import LIVE, with_notes
 from rollback import commands
-from rollback.database import disposable, room, server
+from rollback.database import room
 from rollback.database.backup.shelf import Shelf
 from rollback.database.backup.signing import Keys
 from rollback.database.backup.take import Order, take
 from rollback.database.beside import Beside
 from rollback.database.contents import contents
-from rollback.database.scratch import ready
-from rollback.engine import CommandFailed, Engine
+from rollback.engine import CommandFailed
 from rollback.outcome import Refused
 
 if TYPE_CHECKING:
@@ -25,31 +25,17 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.engine, pytest.mark.database]
 
-IMAGE = "spheroseg-drill/db:15"
-LIVE = "spheroseg"
 #: A cluster and its first log segments take a third of it.
 DISK = "/room:size=256m,mode=0777"
-ROWS = "CREATE TABLE notes AS SELECT n, repeat(md5(n::text), 40) AS text FROM generate_series(1, 20000) n"
+NOTES = "SELECT n, repeat(md5(n::text), 40) AS text FROM generate_series(1, 20000) n"
 FILL = "fallocate -l $(( ($(df -P -k /room | awk 'END {print $4}') - 20000) * 1024 )) /room/other"
 
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Server]:
     """A server whose disk is small."""
-    engine, name = Engine(tmp_path), disposable.name("small")
-    argv = commands.scratch(IMAGE, name=name, label=disposable.label(), settings=("max_wal_size=64MB",))
-    argv[3:3] = ["--tmpfs", DISK, "--env", "PGDATA=/room/data"]
-    env = {"POSTGRES_PASSWORD": "x", "POSTGRES_USER": "postgres"}
-    with (
-        disposable.started(engine, name, argv, env) as container,
-        server.of_container(engine, container, user="postgres", password=env["POSTGRES_PASSWORD"]) as one,
-    ):
-        ready(one)
-        with one.connect("postgres", autocommit=True) as session:
-            session.execute("CREATE DATABASE spheroseg")
-        with one.connect(LIVE, autocommit=True) as session:
-            session.execute("CREATE TABLE schema_migrations (version text PRIMARY KEY)")
-            session.execute(ROWS)
+    options = ["--tmpfs", DISK, "--env", "PGDATA=/room/data"]
+    with with_notes(tmp_path, NOTES, options=options, settings=["max_wal_size=64MB"]) as one:
         yield one
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from drills.database.servers import IMAGE
 from rollback.containment.surroundings import Recorded, Surroundings
 from rollback.database import cluster
 from rollback.database.backup import state
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.engine, pytest.mark.database]
 
-IMAGE = "spheroseg-drill/db:15"
 LIVE = "spheroseg"
 #: How the team had it.
 TEAM = (

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fixtures import trial
-from fixtures.sabotage import AT_THE_GATE, RESTORED
+from fixtures.sabotages.database import RESTORED
+from fixtures.sabotages.gate import AT_THE_GATE
 
 if TYPE_CHECKING:
     from pathlib import Path

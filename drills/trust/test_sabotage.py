@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fixtures.sabotage import SABOTAGES, Sabotage, run
+from fixtures.sabotages import Sabotage, run
+from fixtures.sabotages.catalogue import SABOTAGES
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from rollback.database.backup.retention import Item, Policy, Verdict, decide
+from rollback.recovery.table import RecoveryTable
+from rollback.tables import BackupTable
 
 NOW = datetime(2026, 7, 22, 12, tzinfo=UTC)
 POLICY = Policy(daily=3, weekly=2, monthly=2, verified=1)
@@ -28,6 +30,13 @@ def verdicts(items: list[Item], policy: Policy = POLICY, now: datetime = NOW) ->
 def reasons(items: list[Item], policy: Policy = POLICY) -> list[str]:
     """Newest first."""
     return [one.reason for one in decide(items, policy, NOW)]
+
+
+@pytest.mark.parametrize("table", [BackupTable, RecoveryTable])
+def test_the_figures_of_a_table_are_the_policy(table: type[BackupTable | RecoveryTable]) -> None:
+    """Each in its own place, for backups of the database and for full ones."""
+    figures = table(keep_daily=1, keep_weekly=2, keep_monthly=3, keep_verified=4)
+    assert Policy.of(figures) == Policy(daily=1, weekly=2, monthly=3, verified=4)
 
 
 def test_nothing_there_is_nothing_to_decide() -> None:

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rollback import cli
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -33,24 +31,6 @@ def checkout(tmp_path: Path) -> Path:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text, encoding="utf-8")
     return root
-
-
-@pytest.fixture
-def rollback(checkout: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """The command in the checkout: exit code, then what it said."""
-    monkeypatch.chdir(checkout)
-
-    def command(*words: str) -> str:
-        monkeypatch.setattr("sys.argv", ["rollback", *words])
-        code: object = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code
-        out, err = capsys.readouterr()
-        return f"{code} {out or err}" if "--json" in words else f"{code} {out}{err}"
-
-    return command
 
 
 def test_what_was_changed_since_is_told_and_no_secret(rollback: Callable[..., str], checkout: Path) -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rollback import cli
 from rollback.journal import Journal
 
 if TYPE_CHECKING:
@@ -31,25 +30,6 @@ def checkout(tmp_path: Path) -> Path:
 def journal(folder: Path) -> Journal:
     """Its journal."""
     return Journal(folder / ".rollback" / "journal.jsonl")
-
-
-@pytest.fixture
-def rollback(checkout: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """The command in the checkout: exit code, then what it said."""
-    monkeypatch.chdir(checkout)
-
-    def command(*words: str) -> str:
-        monkeypatch.setattr("sys.argv", ["rollback", *words])
-        code: object = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code
-        out, err = capsys.readouterr()
-        # with --json the lines for people are on standard error
-        return f"{code} {out or err}" if "--json" in words else f"{code} {out}{err}"
-
-    return command
 
 
 def test_the_notification_is_printed_and_nothing_is_sent(rollback: Callable[..., str]) -> None:

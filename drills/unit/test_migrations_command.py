@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import signal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from rollback import cli
 from rollback.commandline.verdicts import tell
 from rollback.console import Speaker
 from rollback.database.fingerprint import Difference
@@ -18,33 +17,18 @@ from rollback.database.migrations.gate import DANGER, Finding
 from rollback.database.migrations.verdict import Checked, Report, Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-Said = tuple[int, str, str]
+    from drills.unit.conftest import Command, Said
 
 
 @pytest.fixture
-def check(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., Said]]:
+def check(tmp_path: Path, typed: Command) -> Callable[..., Said]:
     """The command in a folder with one migration and no docker."""
     (tmp_path / "m").mkdir()
     (tmp_path / "m/001_x.sql").write_text("SELECT 1;", encoding="utf-8")
     (tmp_path / "empty").mkdir()
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PATH", str(tmp_path / "nothing here"))
-    monkeypatch.setenv("COLUMNS", "120")
-
-    def run(*words: str) -> Said:
-        monkeypatch.setattr("sys.argv", ["rollback", "migration", "check", *words])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(str(end.value.code)), out, err
-
-    before = signal.getsignal(signal.SIGTERM)
-    yield run
-    signal.signal(signal.SIGTERM, before)
+    return partial(typed, tmp_path, "migration", "check")
 
 
 def test_help_teaches(check: Callable[..., Said]) -> None:

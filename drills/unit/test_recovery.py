@@ -1,4 +1,4 @@
-"""Which archive a recovery believes, how the command ends where none can be, and what it tells of what is missing."""
+"""Which archive a recovery believes, how the command ends where none can be, and which ones may go."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -23,16 +21,10 @@ from rollback.archive.shelf import EVENT, Full, FullShelf
 from rollback.database.backup.signing import Keys, Untrue, digest
 from rollback.database.backup.verify import Climb, Unproven
 from rollback.deployment import Deployment
-from rollback.engine import CommandFailed, Engine
+from rollback.engine import CommandFailed
 from rollback.journal import Journal
 from rollback.outcome import Failed, Refused
-from rollback.parts.volumes import Mounted, mounted
-from rollback.recovery.missing import Missing, acknowledged
 from rollback.recovery.services import order
-from rollback.recovery.users import config
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "fixtures" / "spheroseg"
@@ -192,53 +184,6 @@ def test_the_journal_tells_of_archives(shelf: FullShelf) -> None:
     assert MARK.encode() in one.path.read_bytes()[:100]
 
 
-LOG = """\
-2024-01-19T11:59:59.9Z {"time":"x","request":"POST /api/projects HTTP/1.1","status":201,"scheme":"http"}
-2024-01-19T12:00:00.1Z {"time":"x","request":"POST /api/projects HTTP/1.1","status":201,"scheme":"http"}
-2024-01-19T12:00:01.1Z {"request":"POST /api/projects/5f0c9d6e-0000-4000-8000-000000000001/i HTTP/1.1","status":201}
-2024-01-19T12:00:02.1Z {"request":"GET /api/projects HTTP/1.1","status":200}
-2024-01-19T12:00:03.1Z {"request":"POST /api/projects HTTP/1.1","status":500}
-2024-01-19T12:00:04.1Z 10.0.0.1 - - [19/Jan/2024:12:00:04 +0000] "DELETE /api/projects/17 HTTP/1.1" 204 0 "-" "curl"
-2024-01-19T12:00:05.1Z {"upstream":"POST is a word","status":200}
-2024-01-19T12:00:06.1Z 2024/01/19 12:00:06 [notice] 1#1: signal process started
-"""
-
-
-def test_acknowledged_writes_are_counted_from_the_edges_log() -> None:
-    """Only what changes something, was answered as done, and came after the backup; in both formats."""
-    found = acknowledged(LOG.splitlines(keepends=True), NOON)
-    assert (found.count, found.last) == (3, "2024-01-19T12:00:04")
-    assert dict(found.kinds) == {"POST /api/projects": 1, "POST /api/projects/*/i": 1, "DELETE /api/projects/*": 1}
-    assert acknowledged(LOG.splitlines(), NOON + timedelta(hours=1)).count == 0
-
-
-@pytest.mark.parametrize(
-    ("log", "says", "known"),
-    [
-        (LOG, "at most 3 acknowledged requests", True),
-        (LOG[LOG.index("2024-01-19T12:00:01") :], "is not known: the edge's log begins at 2024-01-19T12:00:01", False),
-        ("", "is not known: the edge's log is empty", False),
-    ],
-    ids=["reaches back", "rotated since", "empty"],
-)
-def test_a_log_that_does_not_reach_back_is_no_upper_bound(tmp_path: Path, log: str, says: str, *, known: bool) -> None:
-    """What was rotated away since the backup nobody can count."""
-    left = tmp_path / "left"
-    left.mkdir()
-    (left / "edge.log").write_text(log, encoding="utf-8")
-    (left / "index.json").write_text(json.dumps([{"service": "edge", "log": "edge.log"}]), encoding="utf-8")
-    ground: Any = SimpleNamespace(
-        folder=tmp_path,
-        archive=SimpleNamespace(at=NOON),
-        facts={"since": "2024-01-19T13:00:00+00:00"},
-        deployment=SimpleNamespace(settings=SimpleNamespace(edge=SimpleNamespace(service="edge"))),
-    )
-    database: Any = SimpleNamespace(kept=False)
-    now = Missing(ground, database).reading()
-    assert says in now.seen
-    assert ("writes_missing" in now.figures) is known
-
-
 def test_services_come_up_in_order(shelf: FullShelf) -> None:
     """As rollback.toml says; where it says nothing, stores before what needs them, the edge last, strangers kept."""
     settings = shelf.deployment.settings
@@ -247,65 +192,6 @@ def test_services_come_up_in_order(shelf: FullShelf) -> None:
     assert order(settings, services) == [*first, "certbot"]
     silent = settings.model_copy(update={"recovery": settings.recovery.model_copy(update={"first": []})})
     assert order(silent, services) == ["db", "certbot", "redis", "ml", "backend", "frontend-prod", "nginx-prod"]
-
-
-def test_volumes_are_found_by_who_writes_them() -> None:
-    """Once each, by the service that writes; bind mounts and volumes without a name are none."""
-    model = {
-        "volumes": {"data": {"name": "p_data"}, "idle": {"name": "p_idle"}},
-        "services": {
-            "a": {"volumes": [{"type": "volume", "source": "data", "target": "/r", "read_only": True}]},
-            "b": {
-                "volumes": [
-                    {"type": "volume", "source": "data", "target": "/w"},
-                    {"type": "bind", "source": "/etc", "target": "/etc"},
-                    {"type": "volume", "target": "/anonymous"},
-                ]
-            },
-            "c": {},
-        },
-    }
-    assert mounted(model) == [Mounted("data", "p_data", "b", "/w")]
-
-
-def test_what_a_user_asks_is_quoted_for_curl() -> None:
-    """Whatever a value holds, it stays one value."""
-    text = config("http://x/a", "POST", {"Authorization": 'Bearer a"b\\c'}, '{"a": "b"}')
-    assert 'header = "Authorization: Bearer a\\"b\\\\c"' in text.splitlines()
-    assert 'data-raw = "{\\"a\\": \\"b\\"}"' in text.splitlines()
-
-
-def python(script: str) -> list[str]:
-    """A program of its own."""
-    return [sys.executable, "-c", script]
-
-
-def test_streams_flow_to_their_end_and_failures_are_told(tmp_path: Path) -> None:
-    """What flows out is whole; what flows in arrives; an exit code counts, unless the reader may stop."""
-    engine = Engine(tmp_path)
-    with engine.outflow(python("import sys; sys.stdout.buffer.write(b'x' * 3_000_000)")) as stream:
-        assert len(stream.read()) == 3_000_000
-    with engine.inflow(python("import sys; open('in', 'wb').write(sys.stdin.buffer.read())")) as target:
-        target.write(b"\0\r\n" * 100_000)
-    assert (tmp_path / "in").read_bytes() == b"\0\r\n" * 100_000
-    broken = python("import sys; print('x'); print('no room', file=sys.stderr); sys.exit(3)")
-    with pytest.raises(CommandFailed, match="exit code 3: no room"), engine.outflow(broken) as stream:
-        stream.read()
-    with engine.outflow(broken, whole=False) as stream:
-        assert stream.read(1) == b"x"
-    closed = python("raise SystemExit(4)")
-    with pytest.raises(CommandFailed, match="exit code 4"), engine.inflow(closed) as target:
-        target.write(b"x" * 10_000_000)
-
-
-def test_a_stream_that_hangs_is_ended(tmp_path: Path) -> None:
-    """After its time; and a block that fails ends it as well, with its own error."""
-    engine, hanging = Engine(tmp_path), python("import time; time.sleep(60)")
-    with pytest.raises(CommandFailed), engine.outflow(hanging, seconds=0.3) as stream:
-        stream.read()
-    failing: Callable[[], float] = lambda: 1 / 0  # noqa: E731
-    with pytest.raises(ZeroDivisionError), engine.outflow(hanging):
-        failing()
 
 
 @pytest.mark.parametrize(

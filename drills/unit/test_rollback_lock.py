@@ -83,7 +83,9 @@ def orphan(path: Path, seconds: float) -> Iterator[None]:
     """What a killed command has started goes on for some seconds."""
     begun = path.with_name("begun")
     with holder(path, LEAVE_A_CHILD, str(begun), str(seconds)) as other:
+        deadline = time.monotonic() + 30
         while not begun.exists():
+            assert time.monotonic() < deadline, "what it starts never began"
             time.sleep(0.01)
         other.kill()
         # dead and still in the table of processes, as under a parent that has not looked yet

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.sabotage import AT_THE_GATE, RESTORED, SABOTAGES, Sabotage
+from fixtures.sabotages import Sabotage
+from fixtures.sabotages.catalogue import SABOTAGES
+from fixtures.sabotages.database import RESTORED
+from fixtures.sabotages.gate import AT_THE_GATE
 
 ROOT = Path(__file__).parents[2]
 

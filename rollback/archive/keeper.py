@@ -55,8 +55,7 @@ class FullKeeper:
 
     def decisions(self) -> list[retention.Decision]:
         """What `prune` would do now."""
-        table = self.deployment.settings.recovery
-        policy = retention.Policy(table.keep_daily, table.keep_weekly, table.keep_monthly, table.keep_verified)
+        policy = retention.Policy.of(self.deployment.settings.recovery)
         return retention.decide(self.items(), policy, datetime.now(UTC))
 
     def prune(self) -> list[retention.Decision]:

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rollback.archive.container import FORMAT
-from rollback.database.backup.manifest import ID, File
+from rollback.database.backup.manifest import ID, File, validated
 from rollback.database.backup.signing import Untrue
 
 __all__ = [
@@ -127,11 +127,7 @@ def parse(body: dict[str, Any]) -> Archive:
     Raises:
         Untrue: it is none; with the first key that is wrong.
     """
-    try:
-        found = Archive.model_validate(body)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise Untrue(f"`{'.'.join(map(str, first['loc']))}`: {first['msg']}") from None
+    found = validated(Archive, body)
     for name in (found.id, found.backup):
         if not ID.fullmatch(name):
             raise Untrue(f"{name!r} is no id of a backup")

@@ -12,7 +12,7 @@ import typer
 
 from rollback.archive.keeper import FullKeeper
 from rollback.archive.shelf import FullShelf
-from rollback.commandline.options import HERE, AsJson, Directory
+from rollback.commandline.options import HERE, AsJson, Directory, Encrypt, NameOfBackup
 from rollback.commandline.recovery import full
 from rollback.console import Speaker
 from rollback.database.backup.desk import Desk
@@ -33,8 +33,6 @@ __all__ = ["app"]
 app = typer.Typer(no_args_is_help=True, help="Backups that are proven: taken in one snapshot, restored and compared.")
 app.command()(full)
 
-Name = Annotated[str, typer.Argument(metavar="BACKUP", help="An id from `rollback backup list`, or `latest`.")]
-
 
 def _desk(directory: Path, *, as_json: bool) -> tuple[Desk, Speaker]:
     deployment, speaker = Deployment.load(directory), Speaker(as_json)
@@ -45,7 +43,7 @@ def _desk(directory: Path, *, as_json: bool) -> tuple[Desk, Speaker]:
 @app.command()
 def take(
     *,
-    encrypt: Annotated[bool, typer.Option("--encrypt", help="Seal it to the `recipients` of rollback.toml.")] = False,
+    encrypt: Encrypt = False,
     uploads: Annotated[bool, typer.Option("--uploads", help="With the uploaded images.")] = False,
     as_json: AsJson = False,
     directory: Directory = HERE,
@@ -75,7 +73,7 @@ def _progress(done: int, total: int) -> None:
 
 @app.command()
 def verify(
-    backup: Name,
+    backup: NameOfBackup,
     *,
     quick: Annotated[bool, typer.Option("--quick", help="Stop before the restore: files, hashes, archive.")] = False,
     image: Annotated[str, typer.Option("--image", help="For the scratch PostgreSQL; default: as it was taken.")] = "",
@@ -158,7 +156,7 @@ def _told(backup: Backup) -> dict[str, Any]:
 
 
 @app.command()
-def show(backup: Name, *, as_json: AsJson = False, directory: Directory = HERE) -> None:
+def show(backup: NameOfBackup, *, as_json: AsJson = False, directory: Directory = HERE) -> None:
     """One backup: what its manifest says."""
     desk, speaker = _desk(directory, as_json=as_json)
     one = desk.shelf.get(backup)
@@ -201,7 +199,7 @@ def _decision(one: Decision) -> dict[str, str]:
 
 @app.command()
 def pin(
-    backup: Name,
+    backup: NameOfBackup,
     reason: Annotated[str, typer.Option("--reason", help="Shown to whoever wonders why it stays.")],
     *,
     as_json: AsJson = False,
@@ -215,7 +213,7 @@ def pin(
 
 
 @app.command()
-def unpin(backup: Name, *, as_json: AsJson = False, directory: Directory = HERE) -> None:
+def unpin(backup: NameOfBackup, *, as_json: AsJson = False, directory: Directory = HERE) -> None:
     """Let `prune` decide again."""
     desk, speaker = _desk(directory, as_json=as_json)
     one = desk.pin(backup, None)

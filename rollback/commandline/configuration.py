@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["certificates", "compose", "environment", "monitoring", "nginx"]
 
+Version = Annotated[str, typer.Argument(help="A recorded release, a snapshot, or `last-good`.")]
+
 
 def _put_back(
     directory: Path, speaker: Speaker, name: str, survey: Callable[[Deployment, str], dict[str, Any]], *, plan: bool
@@ -30,7 +32,7 @@ def _put_back(
 
 
 def nginx(
-    version: Annotated[str, typer.Argument(help="A recorded release, a snapshot, or `last-good`.")],
+    version: Version,
     *,
     plan: PlanOnly = False,
     yes: Yes = False,
@@ -53,7 +55,7 @@ def nginx(
 
 
 def certificates(
-    version: Annotated[str, typer.Argument(help="A recorded release, a snapshot, or `last-good`.")],
+    version: Version,
     *,
     plan: PlanOnly = False,
     yes: Yes = False,
@@ -76,7 +78,7 @@ def certificates(
 
 
 def environment(
-    version: Annotated[str, typer.Argument(help="A recorded release, a snapshot, or `last-good`.")],
+    version: Version,
     *,
     plan: PlanOnly = False,
     yes: Yes = False,
@@ -93,7 +95,7 @@ def environment(
 
 
 def compose(
-    version: Annotated[str, typer.Argument(help="A recorded release, a snapshot, or `last-good`.")],
+    version: Version,
     *,
     plan: PlanOnly = False,
     yes: Yes = False,
@@ -116,7 +118,7 @@ def compose(
 
 
 def monitoring(
-    version: Annotated[str, typer.Argument(help="A recorded release, a snapshot, or `last-good`.")],
+    version: Version,
     *,
     plan: PlanOnly = False,
     yes: Yes = False,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from rollback import lock
-from rollback.commandline.options import HERE, AsJson, Directory, PlanOnly, Yes, carry_out, understood
+from rollback.commandline.options import HERE, AsJson, Directory, NameOfBackup, PlanOnly, Yes, carry_out, understood
 from rollback.console import Speaker
 from rollback.database import beside, server
 from rollback.deployment import Deployment
@@ -27,7 +27,7 @@ databases = typer.Typer(
 
 @databases.command()
 def restore(  # noqa: PLR0913 -- the words of the command
-    backup: Annotated[str, typer.Argument(metavar="BACKUP", help="An id from `rollback backup list`, or `latest`.")],
+    backup: NameOfBackup,
     *,
     stale: Annotated[bool, typer.Option("--stale", help="Although it is older than max_age_hours.")] = False,
     outage: Annotated[bool, typer.Option("--outage", help="Although what runs cannot work with its schema.")] = False,

@@ -18,7 +18,18 @@ if TYPE_CHECKING:
     from rollback.console import Speaker
     from rollback.operations import Operations
 
-__all__ = ["HERE", "AsJson", "Directory", "PlanOnly", "Yes", "carry_out", "report", "understood"]
+__all__ = [
+    "HERE",
+    "AsJson",
+    "Directory",
+    "Encrypt",
+    "NameOfBackup",
+    "PlanOnly",
+    "Yes",
+    "carry_out",
+    "report",
+    "understood",
+]
 
 Directory = Annotated[
     Path, typer.Option("-C", "--directory", help="Checkout of the deployment: the folder with rollback.toml.")
@@ -28,6 +39,8 @@ AsJson = Annotated[
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 PlanOnly = Annotated[bool, typer.Option("--plan", help="Print what would change and why; touch nothing.")]
+NameOfBackup = Annotated[str, typer.Argument(metavar="BACKUP", help="An id from `rollback backup list`, or `latest`.")]
+Encrypt = Annotated[bool, typer.Option("--encrypt", help="Seal it to the `recipients` of rollback.toml.")]
 HERE = Path()
 
 

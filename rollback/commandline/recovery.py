@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rollback.archive.desk import FullDesk
-from rollback.commandline.options import HERE, AsJson, Directory, Yes, carry_out
+from rollback.commandline.options import HERE, AsJson, Directory, Encrypt, Yes, carry_out
 from rollback.console import Speaker
 from rollback.deployment import Deployment
 from rollback.operations import Operations
@@ -52,7 +52,7 @@ def _dumped(done: int, total: int) -> None:
 
 def full(
     *,
-    encrypt: Annotated[bool, typer.Option("--encrypt", help="Seal it to the `recipients` of rollback.toml.")] = False,
+    encrypt: Encrypt = False,
     monitoring: Annotated[
         bool, typer.Option("--monitoring", help="With the volumes that [recovery] monitoring names.")
     ] = False,

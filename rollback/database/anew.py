@@ -14,11 +14,9 @@ import psycopg
 from psycopg import sql
 
 from rollback.database import disposable
-from rollback.database.backup import state
-from rollback.database.backup.restore import RESTORE
+from rollback.database.backup.restore import RESTORE, proven
 from rollback.database.backup.take import GLOBALS
 from rollback.engine import CommandFailed
-from rollback.outcome import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +87,7 @@ class Anew:
         done = self.server.run([*RESTORE, "-d", "template1", "/exchange/dump"], folder=folder, seconds=_DAY)
         if done.code != 0:
             raise CommandFailed(f"pg_restore ended with {done.code}: {done.err.strip()}", "look at the message")
-        told = self._proof(manifest)
+        told = proven(self.server, self.name, manifest, whole=True)
         with self.server.connect("postgres") as admin:  # both or neither
             text = sql.Literal(f"restored from {manifest.id}: {told}")
             admin.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(self.name), text))
@@ -105,19 +103,6 @@ class Anew:
             except psycopg.Error as error:
                 # the statement may hold a password hash: only PostgreSQL's own first line is told
                 raise CommandFailed(f"the roles cannot be restored: {error.diag.message_primary}") from None
-
-    def _proof(self, manifest: Manifest) -> str:
-        with self.server.connect(self.name) as session:
-            found = state.read(self.server, session, self.name, manifest.history)
-        wrong = state.differences(manifest.state, found, without_role="")
-        if wrong:
-            raise Failed(
-                f"What was restored is not what {manifest.id} says: {'; '.join(wrong[:5])}.", "use another archive"
-            )
-        with self.server.connect(self.name, autocommit=True) as session:
-            session.execute("ANALYZE")
-        rows = sum(one.count for one in found.tables.values())
-        return f"{len(found.tables)} tables, {rows} rows, schema, grants and roles as in the manifest"
 
 
 def _role(found: re.Match[bytes]) -> str:

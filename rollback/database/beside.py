@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 import psycopg
 from psycopg import sql
 
-from rollback.database.backup import state
+from rollback.database.backup.restore import proven
 from rollback.engine import CommandFailed, wait_until
 from rollback.outcome import Failed, Refused
 
@@ -111,7 +111,7 @@ class Beside:
         result = self.server.run(argv, folder=folder, seconds=_DAY)
         if result.code != 0:
             raise CommandFailed(f"pg_restore ended with {result.code}: {result.err.strip()}", "look at the message")
-        told = self._proof(manifest)
+        told = proven(self.server, self.name, manifest, whole=False)
         with self.server.connect(self.name, autocommit=True) as session:
             then(session)
         self._carry_over()
@@ -141,21 +141,6 @@ class Beside:
         command = sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}")
         named = sql.Identifier(self.name), sql.Identifier(owner)
         self._admin(command.format(*named, *map(sql.Literal, (encoding, collate, ctype))))
-
-    def _proof(self, manifest: Manifest) -> str:
-        """Rows, sequences, schema and migrations; roles and grants on the database itself are the server's of today."""
-        with self.server.connect(self.name) as session:
-            found = state.read(self.server, session, self.name, manifest.history)
-        today = {"roles": manifest.state.roles, "acl": manifest.state.acl, "settings": manifest.state.settings}
-        wrong = state.differences(manifest.state, found.model_copy(update=today), without_role=self.server.user)
-        if wrong:
-            raise Failed(
-                f"What was restored is not what {manifest.id} says: {'; '.join(wrong[:5])}.", "use another backup"
-            )
-        with self.server.connect(self.name, autocommit=True) as session:
-            session.execute("ANALYZE")
-        rows = sum(one.count for one in found.tables.values())
-        return f"{len(found.tables)} tables, {rows} rows, as in the manifest"
 
     def drop(self) -> None:
         """Drop what was restored and not swapped in."""

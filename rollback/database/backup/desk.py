@@ -158,8 +158,7 @@ class Desk:
 
     def decisions(self) -> list[retention.Decision]:
         """What `prune` would do now."""
-        table = self.deployment.settings.backup
-        policy = retention.Policy(table.keep_daily, table.keep_weekly, table.keep_monthly, table.keep_verified)
+        policy = retention.Policy.of(self.deployment.settings.backup)
         return retention.decide(self.items(), policy, datetime.now(UTC))
 
     def prune(self) -> list[retention.Decision]:

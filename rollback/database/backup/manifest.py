@@ -5,16 +5,29 @@ from __future__ import annotations
 import re
 import secrets
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rollback.database.backup.signing import Untrue
 
-__all__ = ["ID", "NAME", "File", "Manifest", "State", "TableState", "Uploads", "new_id", "parse", "taken_at"]
+__all__ = [
+    "ID",
+    "NAME",
+    "File",
+    "Manifest",
+    "State",
+    "TableState",
+    "Uploads",
+    "new_id",
+    "parse",
+    "taken_at",
+    "validated",
+]
 
 NAME = "manifest.json"
 ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{4}")
+_Kind = TypeVar("_Kind", bound=BaseModel)
 _STAMP = "%Y%m%dT%H%M%SZ"
 _HASH = r"^[0-9a-f]{64}$"
 #: What a backup may hold; a name from outside never becomes a path of its own making.
@@ -144,17 +157,26 @@ def taken_at(backup: str) -> datetime:
     return datetime.strptime(backup.partition("-")[0], _STAMP).replace(tzinfo=UTC)
 
 
+def validated(kind: type[_Kind], body: dict[str, Any]) -> _Kind:
+    """A signed statement as what it says it is.
+
+    Raises:
+        Untrue: it is none; with the first key that is wrong.
+    """
+    try:
+        return kind.model_validate(body)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise Untrue(f"`{'.'.join(map(str, first['loc']))}`: {first['msg']}") from None
+
+
 def parse(body: dict[str, Any]) -> Manifest:
     """A manifest from a signed statement.
 
     Raises:
         Untrue: it is none; with the first key that is wrong.
     """
-    try:
-        found = Manifest.model_validate(body)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise Untrue(f"`{'.'.join(map(str, first['loc']))}`: {first['msg']}") from None
+    found = validated(Manifest, body)
     wrong = [name for name in found.files if not _FILE.fullmatch(name) or ".." in name]
     if wrong:
         raise Untrue(f"{wrong[0]!r} is no name of a file in a backup")

@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from rollback.database.backup import state
 from rollback.database.backup.take import GLOBALS
 from rollback.database.scratch import USER
 from rollback.database.server import ended
 from rollback.engine import CommandFailed
+from rollback.outcome import Failed
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from rollback.database.backup.manifest import Manifest
     from rollback.database.server import Server
 
-__all__ = ["RESTORE", "amcheck", "restore"]
+__all__ = ["RESTORE", "amcheck", "proven", "restore"]
 
 #: The scratch server has its own superuser, no other disks, and a psql that may not know newer commands.
 _NOT_HERE = re.compile(
@@ -45,6 +48,32 @@ def restore(server: Server, folder: Path) -> None:
             # the statement may hold a password hash: only PostgreSQL's own first line is told
             raise CommandFailed(f"the roles cannot be restored: {error.diag.message_primary}") from None
     _ask(server, [*RESTORE, "-d", "template1", "/exchange/dump"], folder)
+
+
+def proven(server: Server, name: str, manifest: Manifest, *, whole: bool) -> str:
+    """Hold a restored database against its manifest and have PostgreSQL look through it; what was seen, in words.
+
+    Args:
+        server: where it is.
+        name: its own.
+        manifest: what it has to be.
+        whole: roles, grants on the database itself and settings came with it; else they are the server's of today.
+
+    Raises:
+        Failed: it is something else, with the first differences.
+    """
+    with server.connect(name) as session:
+        found = state.read(server, session, name, manifest.history)
+    kept = {} if whole else {one: getattr(manifest.state, one) for one in ("roles", "acl", "settings")}
+    without_role = "" if whole else server.user
+    wrong = state.differences(manifest.state, found.model_copy(update=kept), without_role=without_role)
+    if wrong:
+        other = "use another archive" if whole else "use another backup"
+        raise Failed(f"What was restored is not what {manifest.id} says: {'; '.join(wrong[:5])}.", other)
+    with server.connect(name, autocommit=True) as session:
+        session.execute("ANALYZE")
+    rows = sum(one.count for one in found.tables.values())
+    return f"{len(found.tables)} tables, {rows} rows,{' schema, grants and roles' if whole else ''} as in the manifest"
 
 
 def amcheck(server: Server, database: str) -> None:

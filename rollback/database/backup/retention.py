@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
+    from rollback.recovery.table import RecoveryTable
+    from rollback.tables import BackupTable
+
 __all__ = ["Decision", "Item", "Policy", "Verdict", "decide"]
 
 
@@ -34,6 +37,11 @@ class Policy:
     weekly: int
     monthly: int
     verified: int
+
+    @classmethod
+    def of(cls, table: BackupTable | RecoveryTable) -> Policy:
+        """As a table of rollback.toml has it."""
+        return cls(table.keep_daily, table.keep_weekly, table.keep_monthly, table.keep_verified)
 
 
 @dataclass(frozen=True)

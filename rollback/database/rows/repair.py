@@ -15,15 +15,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 from psycopg import sql
 
 from rollback.database.contents import written
-from rollback.database.locks import BUSY, LOCK_SECONDS, in_locks
+from rollback.database.locks import LOCK_SECONDS, in_locks
+from rollback.database.refusals import refusals
 from rollback.database.rows.shape import relation, shape
 from rollback.database.rows.staged import Staged
 from rollback.database.session import pinned
-from rollback.outcome import Failed, Refused
+from rollback.outcome import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,6 +39,7 @@ _TRIGGERS = """
     SELECT tgname::text, tgenabled::text FROM pg_trigger
     WHERE tgrelid = %s::regclass AND NOT tgisinternal ORDER BY tgname"""
 _KEPT = "SELECT nspname::text FROM pg_namespace WHERE starts_with(nspname, %s) ORDER BY oid"
+_PERHAPS = "a row that it refers to may be missing (repair that table first), or a new row has its place"
 #: How PostgreSQL's letters for a trigger are given back.
 _ENABLED = {
     "O": sql.SQL("ENABLE TRIGGER"),
@@ -148,7 +149,7 @@ class Repair:
     def _proven(self, act: Callable[[list[Staged]], None]) -> None:
         tables = self._tables()
         names = [one.shape.table for one in tables]
-        with self._told():
+        with refusals(self.session, "a row of the backup", _PERHAPS):
             in_locks(self.session, names, self.lock_seconds, lambda: act(tables))
 
     @contextmanager
@@ -209,22 +210,6 @@ class Repair:
             for name, enabled in there:
                 command = sql.SQL("ALTER TABLE {} {} {}")
                 self.session.execute(command.format(relation(table), _ENABLED[enabled], sql.Identifier(name)))
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        """PostgreSQL's refusal as a sentence; without its detail, which holds values of rows."""
-        try:
-            yield
-        except BUSY:
-            raise
-        except psycopg.Error as error:
-            said = error.diag.message_primary or type(error).__name__
-            if self.session.broken or self.session.closed:
-                raise Failed(f"The connection was lost: {said}.", "`rollback resume` looks what stands") from error
-            raise Refused(
-                f"PostgreSQL refuses a row of the backup: {said}.",
-                "a row that it refers to may be missing (repair that table first), or a new row has its place",
-            ) from error
 
     def _tables(self) -> list[Staged]:
         return [

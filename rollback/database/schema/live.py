@@ -8,25 +8,24 @@ came back is what was kept, and the history of migrations says what the schema i
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 from psycopg import sql
 
 from rollback.database import attic
 from rollback.database.contents import contents, moved, sequences, unlike, written
-from rollback.database.locks import BUSY, LOCK_SECONDS, in_locks
+from rollback.database.locks import LOCK_SECONDS, in_locks
 from rollback.database.names import parts
 from rollback.database.parents import Key, without_parents
+from rollback.database.refusals import refusals
 from rollback.database.schema import dump
-from rollback.database.schema.rehearsal import cleared, schema_of, told, walk
+from rollback.database.schema.rehearsal import cleared, schema_of, walk
 from rollback.database.schema.retyped import Retyped
-from rollback.outcome import Failed, Refused
+from rollback.outcome import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from rollback.database.contents import Table
     from rollback.database.schema.change import Change
@@ -114,7 +113,7 @@ class Live:
     def _in_locks(self, order: Order, act: Callable[[], None]) -> None:
         named = [*order.change.touched, self.history]
         there = [one for one in named if self.session.execute(_LOCKABLE, (one,)).fetchone() is not None]
-        with self._told():
+        with refusals(self.session, "it", "all is as it was"):
             try:
                 in_locks(self.session, there, self.lock_seconds, act)
             finally:
@@ -266,19 +265,6 @@ class Live:
         )
         for row in order.history.values():
             self.session.execute(insert.format(table, sql.Literal(row)))
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        """PostgreSQL's refusal as a sentence; without its detail, which holds values of rows."""
-        try:
-            yield
-        except BUSY:
-            raise
-        except psycopg.Error as error:
-            said = told(error)
-            if self.session.broken or self.session.closed:
-                raise Failed(f"The connection was lost: {said}.", "`rollback resume` looks what stands") from error
-            raise Refused(f"PostgreSQL refuses it: {said}.", "all is as it was") from error
 
 
 def _cut(name: str) -> str:

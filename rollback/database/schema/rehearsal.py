@@ -9,6 +9,8 @@ import psycopg
 from psycopg import sql
 
 from rollback.database.fingerprint import Schema, difference, logical
+from rollback.database.locks import BUSY
+from rollback.database.refusals import told
 from rollback.database.schema import dump, objects
 from rollback.database.schema.difference import Comparison
 from rollback.database.schema.sides import Side
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from rollback.database.schema.change import Change
     from rollback.database.server import Connection, Server
 
-__all__ = ["cleared", "found_by", "of_its_own", "schema_of", "told", "walk"]
+__all__ = ["cleared", "found_by", "of_its_own", "schema_of", "walk"]
 
 REHEARSAL = "rollback_rehearsal"
 _SHOWN = 8
@@ -103,7 +105,7 @@ def walk(session: Connection, statements: Sequence[str]) -> None:
     for one in statements:
         try:
             session.execute(one.encode())
-        except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
+        except BUSY:
             raise
         except psycopg.Error as error:
             raise Refused(f"`{' '.join(one.split())[:200]}` fails: {told(error)}.", _WAY) from error
@@ -114,13 +116,6 @@ def _same(wanted: Schema, there: Schema, what: str) -> None:
     if differing:
         more = f" ... and {len(differing) - _SHOWN} more" if len(differing) > _SHOWN else ""
         raise Refused(f"{what}: {'; '.join(map(str, differing[:_SHOWN]))}{more}.", _WAY)
-
-
-def told(error: psycopg.Error) -> str:
-    """What PostgreSQL says, without values of rows: its detail holds them, and some of its lines."""
-    if isinstance(error, psycopg.DataError):
-        return f"a value does not fit into the type of before ({type(error).__name__})"
-    return (error.diag.message_primary or type(error).__name__).rstrip(".")
 
 
 def cleared(session: Connection) -> list[str]:
