@@ -1,4 +1,4 @@
-"""The command as it is typed, for more than one module of tests."""
+"""What more than one module of unit tests asks for: the command as it is typed, and a project of a few drills."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
+from drills.unit.inner_run import CONFTEST, PYPROJECT
 from rollback import cli
 
 if TYPE_CHECKING:
@@ -64,3 +65,11 @@ def rollback(checkout: Path, typed: Command) -> Callable[..., str]:
         return f"{code} {out or err}" if "--json" in words else f"{code} {out}{err}"
 
     return command
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester) -> pytest.Pytester:
+    """Return a project that loads the plugin under test, and nothing else of this one."""
+    (pytester.path / "pyproject.toml").write_text(PYPROJECT, encoding="utf-8")
+    (pytester.path / "conftest.py").write_text(CONFTEST, encoding="utf-8")
+    return pytester

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from drills.unit.test_plugin_results import CONFTEST, PYPROJECT
+from drills.unit.inner_run import CONFTEST, PYPROJECT
 from fixtures.distribution import queues
 from fixtures.selection import Selected
 

@@ -2,100 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, date, datetime
-from html.parser import HTMLParser
-from importlib import import_module
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from datetime import date
+from typing import Any
 
 import pytest
 
-from reports import lines, measured, metrics, policy, runbook
-from reports.answers import Answers, answers
+from drills.unit.first_page import ALL, OF_EACH, TODAY, WHOLE, drill, earlier, page, told
+from reports import lines, measured, metrics
 from reports.front import front
-from reports.past import Point
-from reports.past import Run as Earlier
 from reports.policy import Exemption, Policy
 from reports.run import Planned, Run
 from reports.summary import render
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-ROOT = Path(__file__).parents[2]
-TODAY = date(2026, 12, 1)
-MACHINE = "2 CPUs, Docker 20.10"
-CONTACTS = {"DevOps Lead": "devops-lead@company.com", "Database Admin": "dba@company.com"}
-WHOLE = Run("pytest drills/ -m monthly -n 2", "2026-12-01T05:00:00+00:00", complete=True, contacts=CONTACTS)
 INTERRUPTED = "Application Rollback / Interrupted"
-OF_EACH = {issue: next(one.name for one in runbook.SECTIONS if one.issue == issue) for issue in runbook.QUICK_REFERENCE}
-
-
-def drill(section: str = OF_EACH["DB Error"], **changes: Any) -> lines.Drill:
-    """One recorded drill of a section."""
-    usual: dict[str, Any] = {
-        "id": section.rsplit(" / ", maxsplit=1)[-1].lower(),
-        "title": f"{section} <works>",
-        "section": section,
-        "severity": "critical",
-        "verdict": "pass",
-        "objective_s": 900,
-        "rto_s": {"read": {"low": 20.0, "high": 21.0}, "ml": {"low": 22.0, "high": 24.0}},
-        "downtime_s": {"read": {"low": 30.0, "high": 31.0}},
-        "writes": {"kept": 100, "lost": 0, "announced": 3},
-        "requests": {"total": 500, "failed": 0},
-        "machine": MACHINE,
-        "started": "2026-12-01T05:01:00+00:00",
-        "command": "pytest -k it --seed 7",
-    }
-    return lines.parse({**usual, **changes})
-
-
-ALL = [drill(section) for section in OF_EACH.values()]
-
-
-def earlier(name: str, *months: tuple[int, bool, float]) -> list[Earlier]:
-    """Earlier runs of one drill: month, whether it passed, RTO."""
-    return [
-        Earlier(date(2026, month, 1), {name: Point(date(2026, month, 1), passed, MACHINE, {"rto": rto})})
-        for month, passed, rto in months
-    ]
-
-
-def told(drills: list[lines.Drill], past: list[Earlier] | None = None, **more: Any) -> Answers:
-    """What the first page says of these drills."""
-    return answers(more.get("run", WHOLE), drills, past or [], more.get("policy", Policy()), TODAY)
-
-
-def page(drills: list[lines.Drill], past: list[Earlier] | None = None, **more: Any) -> str:
-    """The first page as the text that somebody reads."""
-    html = front(more.get("run", WHOLE), drills, told(drills, past, **more), {drills[0].id: "#abc"} if drills else {})
-    reader = _Reader()
-    reader.feed(html)
-    return " ".join(" ".join(reader.said).split())
-
-
-class _Reader(HTMLParser):
-    """Collects the text of a page, without style and script."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.said: list[str] = []
-        self.silent = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Style and script are not read by people."""
-        self.silent = tag in {"style", "script"}
-        self.said += [str(value) for name, value in attrs if name == "href"]
-
-    def handle_endtag(self, tag: str) -> None:
-        """What follows them is."""
-        self.silent = self.silent and tag not in {"style", "script"}
-
-    def handle_data(self, data: str) -> None:
-        """Collect it."""
-        self.said += [] if self.silent else [data]
 
 
 @pytest.mark.parametrize(
@@ -385,93 +304,3 @@ def test_the_summary_says_the_same() -> None:
     assert "| Blue-green |" not in text
     assert r"fail: 2 \| lost" in text
     assert "Next drill due: 2027-01-01" in text
-
-
-def test_every_section_of_a_drill_is_one_of_the_runbook() -> None:
-    """A drill of a section that the report does not know would have no owner and no row."""
-    named = {section for section, _ in _drilled()}
-    known = {one.name for one in runbook.SECTIONS}
-    assert named
-    assert named - known == set(), "add it to reports/runbook.py"
-
-
-def test_every_drill_that_may_be_left_out_says_why() -> None:
-    """In a sentence, and a drill that it names as its twin exists."""
-    reasons = [mark.args for marks in _marks() for mark in marks if mark.name == "exhaustive"]
-    assert len(reasons) > 50
-    assert [one for one in reasons if len(one) != 1 or " " not in one[0]] == []
-    twins = {name for (one,) in reasons for name in re.findall(r"\b[a-z]+-[a-z]+(?:-[a-z]+)*", one)}
-    known = [one.kwargs["id"] for marks in _marks() for one in marks if one.name == "drill"]
-    assert [name for name in sorted(twins) if not any(one.startswith(name) for one in known)] == []
-
-
-def test_every_procedure_has_a_monthly_drill() -> None:
-    """Otherwise the monthly run is red by itself; what may go without one is exempt by name in drills/gate.toml."""
-    drilled = {section for section, marks in _drilled() if "monthly" in marks}
-    exempt = set(policy.read(ROOT / "drills" / "gate.toml").procedures)
-    assert {one.name for one in runbook.SECTIONS if one.asked} - drilled - exempt == set()
-
-
-def _drilled() -> Iterator[tuple[str, set[str]]]:
-    """The section of each drill, with the marks of its test."""
-    for marks in _marks():
-        for one in marks:
-            if one.name == "drill":
-                yield str(one.kwargs["section"]), {mark.name for mark in marks}
-
-
-def _marks() -> Iterator[list[Any]]:
-    """The marks of each variation of each drill; unit tests make up their own."""
-    for path in sorted((ROOT / "drills").rglob("test_*.py")):
-        if path.parent.name != "unit":
-            module = import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
-            around = getattr(module, "pytestmark", [])
-            for test in vars(module).values():
-                yield from _of_test(around if isinstance(around, list) else [around], getattr(test, "pytestmark", []))
-
-
-def _of_test(around: list[Any], own: list[Any]) -> Iterator[list[Any]]:
-    values = [value for mark in own if mark.name == "parametrize" for value in mark.args[1]]
-    for varied in [(), *(getattr(value, "marks", ()) for value in values)]:
-        marks = [getattr(one, "mark", one) for one in (*around, *own, *varied)]
-        if own:
-            yield marks
-
-
-def test_the_readme_has_the_figures_that_were_measured() -> None:
-    """Its table is rendered from drills/measured.jsonl: `python -m reports --readme` writes both."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert readme == measured.placed(readme, lines.read(ROOT / "drills" / "measured.jsonl"))
-
-
-def test_a_table_that_was_typed_is_stale() -> None:
-    """One changed figure and the README is not what it would be."""
-    readme = f"a\n{measured.BEGIN}\n{measured.END}\nb\n"
-    written = measured.placed(readme, ALL)
-    assert measured.placed(written, ALL) == written
-    assert "| Full restoration | 15 min | 22.0 to 24.0 s | read 31.0 s | 0 |" in measured.placed(
-        readme, [drill("Database Rollback / Full Database Restoration")]
-    )
-    assert measured.placed(written.replace("24.0", "23.9"), ALL) == written
-    with pytest.raises(measured.NoPlaceError):
-        measured.placed("no place", ALL)
-
-
-def test_the_newest_line_of_each_drill_is_kept(tmp_path: Path) -> None:
-    """A run of one drill leaves the figures of the others."""
-    kept, record = tmp_path / "measured.jsonl", tmp_path / "drills.jsonl"
-    kept.write_text('{"id": "a", "verdict": "pass"}\n{"id": "b", "verdict": "pass"}\n', encoding="utf-8")
-    record.write_text('{"id": "b", "verdict": "fail", "findings": [1], "images": {}}\n', encoding="utf-8")
-    measured.keep(record, kept)
-    assert kept.read_text(encoding="utf-8").splitlines() == [
-        '{"id": "a", "verdict": "pass"}',
-        '{"id": "b", "verdict": "fail"}',
-    ]
-
-
-def test_measured_drills_exist() -> None:
-    """A figure of a drill that is no more is no figure."""
-    stamp = datetime(2026, 1, 1, tzinfo=UTC)
-    for one in lines.read(ROOT / "drills" / "measured.jsonl"):
-        assert runbook.section(one.section) in runbook.SECTIONS
-        assert datetime.fromisoformat(one.started) > stamp
