@@ -29,7 +29,7 @@ from fixtures.traffic import Users
 from fixtures.watching import RECORDED
 
 BEFORE, GOOD = "v3.9.0", "v4.0.0"
-SEED, ANSWERS = 11, 150
+SEED, ANSWERS, PATIENCE_SECONDS = 11, 150, 120
 #: Lengths of a drill; the limits are the ones that are shipped.
 SHORT = "[watch]\nseconds = 60\ninterval = 1\nwindow_seconds = 3\nrequests = 20\n\n"
 SHIPPED = "[watch]\ninterval = 1\n\n"
@@ -77,7 +77,10 @@ def recorded(stack: Stack, release: Release) -> None:
     users = Users(stack.edge_http, stack.edge_https, stack.authority.file, SEED)
     users.start()
     # the release of before is known by its answers in the edge's log
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while len(users.recorder.history().requests) < ANSWERS:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"users had fewer than {ANSWERS} answers in {PATIENCE_SECONDS} s")
         time.sleep(0.1)
     if not release.users:
         users.stop()
