@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 
-from rollback.containment.given import lacking, there
+from rollback.containment.given import lacking, session_of, there
+from rollback.containment.revocation import FILE, again
 from rollback.containment.table import ContainmentTable
 from rollback.database.scratch import scratch
 from rollback.engine import Engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from rollback.database.server import Connection
 
@@ -67,3 +73,45 @@ def test_a_table_is_looked_for_as_statements_name_it(session: Connection) -> Non
     assert there(session, "public.Sessions")
     assert not there(session, "sessions")
     assert not there(session, "public.nothing")
+
+
+#: What he wants asked instead: no accounts, no tokens, and an operator by which nothing is older than anything.
+DECOYS = (
+    "CREATE DATABASE deceived",
+    "ALTER DATABASE deceived SET search_path = audit, public, pg_catalog",
+)
+INSIDE = (
+    "CREATE TABLE public.users (id int, password_hash text, must_reset_password bool, created_at timestamptz)",
+    "CREATE TABLE public.tokens (revoked_at timestamptz, created_at timestamptz)",
+    "INSERT INTO public.users VALUES (1, 'hash', false, '2020-01-01')",
+    "INSERT INTO public.tokens VALUES (NULL, '2020-01-01')",
+    "CREATE SCHEMA audit",
+    "CREATE TABLE audit.users (LIKE public.users)",
+    "CREATE TABLE audit.tokens (LIKE public.tokens)",
+    "CREATE FUNCTION audit.never(timestamptz, timestamptz) RETURNS bool LANGUAGE sql AS 'SELECT false'",
+    "CREATE OPERATOR audit.<= (LEFTARG = timestamptz, RIGHTARG = timestamptz, FUNCTION = audit.never)",
+)
+
+
+def test_decoys_before_the_tables_deceive_nobody(session: Connection, tmp_path: Path) -> None:
+    """The search_path of the database is the intruder's: what is revoked is in the tables that were meant."""
+    for command in DECOYS:
+        session.execute(command.encode())
+    (tmp_path / FILE).write_text(json.dumps([{"run": "run", "at": "2026-01-01T00:00:00+00:00"}]), encoding="utf-8")
+    table = ContainmentTable.model_validate({"tokens": {"tokens": "revoked_at"}})
+    deployment: Any = SimpleNamespace(settings=SimpleNamespace(containment=table), state=tmp_path)
+    with psycopg.connect(session.info.dsn, password=session.info.password, dbname="deceived", autocommit=True) as one:
+        for command in INSIDE:
+            one.execute(command.encode())
+        assert again(deployment, one) == 1
+        assert one.execute("SELECT password_hash, must_reset_password FROM public.users").fetchall() == [(None, True)]
+        assert one.execute("SELECT count(*) FROM public.tokens WHERE revoked_at IS NULL").fetchall() == [(0,)]
+
+
+def test_own_sessions_are_not_deceived_either(session: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By which it is read what is still open, and what goes into the evidence."""
+    session.execute("SET search_path = audit, pg_catalog")
+    monkeypatch.setattr("rollback.database.server.session_of", lambda _: nullcontext(session))
+    nobody: Any = None
+    with session_of(nobody) as one:
+        assert one.execute("SHOW search_path").fetchall() == [("pg_catalog, public",)]

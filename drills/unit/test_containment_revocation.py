@@ -33,7 +33,7 @@ def test_a_misspelt_table_of_tokens_ends_it_before_anything_is_begun(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the survey, and once more before anything is decreed, for the database may not have run until then."""
-    monkeypatch.setattr("rollback.containment.revocation.server.session_of", signed_in)
+    monkeypatch.setattr("rollback.containment.revocation.session_of", signed_in)
     monkeypatch.setattr("rollback.containment.revocation.lacking", lambda *_: ["it has no token"])
     there = deployment(tmp_path)
     with pytest.raises(Refused, match="cannot be taken back: it has no token") as caught:
@@ -50,7 +50,7 @@ def test_a_database_that_is_down_is_no_reason_not_to_begin(tmp_path: Path, monke
     def down(_: object) -> None:
         raise Failed("The database service `db` is not running.")
 
-    monkeypatch.setattr("rollback.containment.revocation.server.session_of", down)
+    monkeypatch.setattr("rollback.containment.revocation.session_of", down)
     Revocation(deployment(tmp_path), "run").possible()
     with pytest.raises(Failed, match="is not running"):
         Revocation(deployment(tmp_path), "run").revoke()

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rollback import commands
-from rollback.database import cluster, safety, server
+from rollback.containment.given import session_of
+from rollback.database import cluster, safety
 from rollback.database.backup import seal
 from rollback.database.backup.signing import Keys, Untrue
 from rollback.outcome import Failed, Refused
@@ -173,7 +174,7 @@ class Evidence:
     def _database(self, room: Path) -> None:
         try:
             safety.dump(self.deployment, room / "database.dump")
-            with server.session_of(self.deployment) as session:
+            with session_of(self.deployment) as session:
                 for name, question in (("connections", _CONNECTIONS), ("roles", _ROLES)):
                     row = session.execute(question.encode()).fetchone()
                     files.write(room / f"database-{name}.json", json.dumps(row[0] if row else None), mode=0o600)

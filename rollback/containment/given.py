@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from rollback.database import server
 from rollback.database.names import relation
 from rollback.database.schema.dump import ours
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     from rollback.containment.table import ContainmentTable
     from rollback.database.server import Connection
+    from rollback.deployment import Deployment
 
-__all__ = ["CREATED", "lacking", "there"]
+__all__ = ["CREATED", "lacking", "session_of", "there", "undeceived"]
 
 #: Column of a table of tokens that says since when there is one.
 CREATED = "created_at"
@@ -23,6 +26,26 @@ _TABLES = """
     SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
     AND n.nspname <> ALL(%s) ORDER BY 1"""
+
+
+def undeceived(session: Connection) -> None:
+    """Names mean what they say: one without a schema is of `public`, whatever the database's settings are by now.
+
+    An intruder who sets its search_path would otherwise have empty tables of his own asked, and his own operators.
+    """
+    session.execute("SET search_path = pg_catalog, public")
+
+
+@contextmanager
+def session_of(deployment: Deployment) -> Iterator[Connection]:
+    """A session on the live database, as `undeceived` makes it.
+
+    Raises:
+        Failed: it does not run, or cannot be reached.
+    """
+    with server.session_of(deployment) as session:
+        undeceived(session)
+        yield session
 
 
 def there(session: Connection, name: str) -> bool:

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg import sql
 
 from rollback import commands
-from rollback.containment.given import CREATED, lacking, there
-from rollback.database import server
+from rollback.containment.given import CREATED, lacking, session_of, there, undeceived
 from rollback.database.attic import PREFIX
 from rollback.database.names import relation
 from rollback.outcome import Failed, Refused
@@ -69,6 +68,7 @@ def again(deployment: Deployment, session: Connection) -> int:
         session: on that database, in autocommit.
     """
     table = deployment.settings.containment
+    undeceived(session)
     # what an intruder has hung on the tables does not hear of it
     session.execute("SET session_replication_role = replica")
     return sum(_carried_out(session, table, one) for one in _decrees(deployment.state / FILE))
@@ -171,7 +171,7 @@ class Revocation:
             return
 
     def _named(self) -> None:
-        with server.session_of(self.deployment) as session:
+        with session_of(self.deployment) as session:
             wrong = lacking(session, self._table)
         if wrong:
             raise Refused(
@@ -192,7 +192,7 @@ class Revocation:
             decrees = [*_decrees(self._path), Decree(self.run, datetime.now(UTC).isoformat())]
             files.write(self._path, json.dumps([asdict(one) for one in decrees], indent=1) + "\n", mode=0o600)
         self._sessions()  # first as well: whether all is revoked is read from the database alone
-        with server.session_of(self.deployment) as session:
+        with session_of(self.deployment) as session:
             again(self.deployment, session)
             self._strangers(session)
             session.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
@@ -227,7 +227,7 @@ class Revocation:
         decree = self.decree()
         if decree is None:
             return Reading(holds=False, seen="tokens, sessions and passwords are those of before")
-        with server.session_of(self.deployment) as session:
+        with session_of(self.deployment) as session:
             open_ = {name: self._open(session, name, column, decree) for name, column in self._table.tokens.items()}
             due, told = self._due(session, decree)
             strangers = _strangers(session, self.deployment)

@@ -22,6 +22,7 @@ class UsersTable(Table):
     """[containment.users]: where accounts are kept, and how one is told to set a new password.
 
     Attributes:
+        table: without a schema it is of `public`.
         password: column of the hash; NULL for an account that has none.
         flag: column that asks for a new password at the next sign-in.
         created: column that says since when there is the account.
@@ -46,7 +47,7 @@ class ContainmentTable(Table):
             looks like a secret, and for a password that its program has taken over at its first start, as Grafana does:
             that one is changed there.
         roles: the roles of the database that belong to the deployment; all others lose their sign-in.
-        tokens: tables of tokens and sessions -> the column whose time ends one.
+        tokens: tables of tokens and sessions -> the column whose time ends one; a name without a schema is of `public`.
         redis: service that keeps sessions; None where there is none.
         session_keys: patterns of their keys.
         users: where accounts are kept.
