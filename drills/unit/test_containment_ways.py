@@ -23,8 +23,14 @@ DOOR = "172.24.0.2/80"
 def told(monkeypatch: pytest.MonkeyPatch, *said: str, addresses: tuple[str, ...] = ("172.17.0.1",)) -> Any:
     """What is made of what the containers a, b, ... say, on a host with these addresses."""
     monkeypatch.setattr(ways, "_addresses", lambda _: addresses)
-    there: Any = SimpleNamespace(engine=SimpleNamespace(ask_all=lambda _: said))
-    return ways.out(there, ["abc"[number] for number in range(len(said))], "nginx", DOOR)
+    answers = dict(zip("abc", said, strict=False))
+    there: Any = SimpleNamespace(engine=SimpleNamespace(ask=lambda argv: answers[name_in(argv)]))
+    return ways.out(there, [{"Id": one} for one in answers], "nginx", DOOR)
+
+
+def name_in(argv: list[str]) -> str:
+    """Beside which container an attempt is made."""
+    return next(one.partition(":")[2] for one in argv if one.startswith("container:"))
 
 
 def test_a_host_without_a_known_address_is_no_proof(monkeypatch: pytest.MonkeyPatch) -> None:

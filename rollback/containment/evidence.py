@@ -20,6 +20,7 @@ from rollback.containment.given import session_of
 from rollback.database import cluster, safety
 from rollback.database.backup import seal
 from rollback.database.backup.signing import Keys, Untrue
+from rollback.engine import inspected
 from rollback.outcome import Failed, Refused
 from rollback.parts import files
 from rollback.plan import Reading
@@ -97,15 +98,19 @@ class Evidence:
         """Who is connected to what, and which processes run: cutting off ends both."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         running = [one for one in self.deployment.containers() if one.running]
-        top = self.deployment.engine.ask_all([commands.processes(one.id) for one in running])
-        said = {one.name: text.splitlines() for one, text in zip(running, top, strict=True)}
+        said = {one.name: self._processes(one) for one in running}
         sockets = {one.name: self._sockets(one) for one in running}
         files.write(self._fleeting, json.dumps({"processes": said, "sockets": sockets}, indent=1) + "\n", mode=0o600)
 
+    def _processes(self, one: Container) -> list[str]:
+        """As the engine lists them; one that ends meanwhile keeps nobody from asking the others."""
+        listed = self.deployment.engine.run(commands.processes(one.id))
+        return (listed.out if listed.code == 0 else f"not to be read: {listed.err.strip()}").splitlines()
+
     def _sockets(self, one: Container) -> str:
         """As its kernel has them, by way of a process of the container where this host can see it."""
-        raw = json.loads(self.deployment.engine.ask(commands.inspect("container", [one.id])))[0]
-        table = Path(f"/proc/{raw['State']['Pid']}/net/tcp")
+        raw = inspected(self.deployment.engine.run(commands.inspect("container", [one.id])))
+        table = Path(f"/proc/{raw[0]['State']['Pid'] if raw else 0}/net/tcp")
         try:
             return table.read_text(encoding="ascii")
         except OSError:

@@ -8,15 +8,13 @@ doorkeeper: an nginx with a configuration of ours, in which nothing of the deplo
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rollback import commands, private
-from rollback.containment import door, ways
+from rollback.containment import door, restless, ways
 from rollback.containment.standing import Home, Standing
 from rollback.engine import wait_until
 from rollback.outcome import Failed, Refused
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["GRACE_SECONDS", "Isolation"]
 
-_AT_ONCE = 8
 _SHORT = 12
 _PROJECT, _SERVICE = "com.docker.compose.project", "com.docker.compose.service"
 _RESOLVER = Path("/etc/resolv.conf")
@@ -106,7 +103,7 @@ class Isolation:
         """
         self._note()
         self._network()
-        self._each([partial(self._take_in, one) for one in self.inside()])
+        restless.each(self.deployment, self._take_in, self.inside())
         if not self.door.reading().holds:
             self.door.open(self._standing().ports)
         # for operators; an edge that does not take its own configuration is no reason to open anything
@@ -159,7 +156,7 @@ class Isolation:
     def admit(self) -> None:
         """Take in what was made anew meanwhile, before it is started."""
         self._note()
-        self._each([partial(self._take_in, one) for one in self.inside()])
+        restless.each(self.deployment, self._take_in, self.inside())
 
     def show_again(self) -> None:
         """Have the doorkeeper show the certificate that the edge has now; where it is open there is none."""
@@ -174,11 +171,6 @@ class Isolation:
         wrong = self.door.shows_others(certificate)
         return Reading(not wrong, "; ".join(wrong) or "every listener of the edge and the maintenance page show it")
 
-    def _each(self, acts: Iterable[Callable[[], None]]) -> None:
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            for one in [pool.submit(act) for act in acts]:
-                one.result()
-
     # seen
 
     def reading(self) -> Reading:
@@ -191,7 +183,7 @@ class Isolation:
         shown = self.door.reading()
         if not shown.holds:
             return shown
-        running = [one["Id"] for one in self.inside() if one["State"]["Running"]]
+        running = [one for one in self.inside() if restless.is_up(one)]
         out = ways.out(self.deployment, running, self.door.image(), self.door.address())
         return out if not out.holds else Reading(holds=True, seen=f"{out.seen}; {shown.seen}")
 
@@ -211,14 +203,14 @@ class Isolation:
         if standing is None:
             return
         there, edge = self.inside(), self.deployment.settings.edge.service
-        self._each([partial(self._home, one, standing) for one in there if _service(one) != edge])
+        restless.each(self.deployment, self._home, [one for one in there if _service(one) != edge])
         self._afresh([one for one in there if one["Id"] in standing.homes])
         self.door.remove()
         try:
-            self._each([partial(self._home, one, standing) for one in there if _service(one) == edge])
+            restless.each(self.deployment, self._home, [one for one in there if _service(one) == edge])
             self._edge_back(standing)
         except Failed:
-            self._each([partial(self._take_in, one) for one in self.inside() if _service(one) == edge])
+            restless.each(self.deployment, self._take_in, [one for one in self.inside() if _service(one) == edge])
             self.door.open(standing.ports)
             raise
         self._forget()
@@ -249,15 +241,17 @@ class Isolation:
 
         return now
 
-    def _home(self, raw: dict[str, Any], standing: Standing) -> None:
-        """Out, then home: see `_take_in`."""
-        inside = set(raw["NetworkSettings"]["Networks"])
+    def _home(self, raw: dict[str, Any]) -> None:
+        """Out, then home: see `_take_in`; whoever was stopped for that is started."""
+        inside, standing = set(raw["NetworkSettings"]["Networks"]), self._standing()
         if self.network in inside:
             self.deployment.engine.ask(commands.network_disconnect(self.network, raw["Id"]))
         for one in standing.homes.get(raw["Id"], []):
             if one.network not in inside:
                 argv = commands.network_connect(one.network, raw["Id"], one.aliases, one.address)
                 self.deployment.engine.ask(argv)
+        if raw["Id"] in standing.stopped:
+            self.deployment.engine.ask(commands.start([raw["Id"]]))
 
     def _forget(self) -> None:
         there = self.deployment.engine.ask(commands.networks(f"name=^{self.network}$")).split()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from rollback.deployment import Deployment
+    from rollback.deployment import Container, Deployment
     from rollback.parts.files import FileRecord
 
 __all__ = ["Rotation"]
@@ -214,7 +214,7 @@ class Rotation:
         """Why the database does not let a role in with this password, asked over the network; empty if it does.
 
         Raises:
-            Failed: it does not run.
+            Failed: it does not run, or could not be asked.
         """
         table = self.deployment.settings.database
         running = [one for one in self.deployment.serving(table.service) if one.running]
@@ -224,10 +224,16 @@ class Rotation:
         words = ["psql", "-X", "-w", "-Atc", "SELECT 1", "-h", table.service, "-U", role, "-d", table.name]
         argv = commands.attempt(
             words, image=running[0].image, name=disposable.name("sign-in"), label=disposable.label(),
-            container=asking[0].id, env=["PGPASSWORD"],
+            container=min(asking, key=_unsteady).id, env=["PGPASSWORD"],
         )  # fmt: skip
         result = self.deployment.engine.run(argv, env={"PGPASSWORD": password}, seconds=ways.ASK_SECONDS)
+        server.ended(result, "psql")
         return "" if result.code == 0 else (result.err.strip().splitlines() or ["no message"])[-1]
+
+
+def _unsteady(one: Container) -> tuple[bool, int]:
+    """The less, the better somebody can be asked beside it: it does not end meanwhile."""
+    return not one.well, one.restarts
 
 
 def _told(fresh: Keyring) -> str:

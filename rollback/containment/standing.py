@@ -36,11 +36,13 @@ class Standing:
         since: UTC, ISO 8601.
         homes: by ID of the container.
         ports: what the edge published, as `address:port:inside`.
+        stopped: IDs of containers that did not stay up for long enough to be moved, and were stopped for it.
     """
 
     since: str
     homes: dict[str, list[Home]] = field(default_factory=dict)
     ports: list[str] = field(default_factory=list)
+    stopped: list[str] = field(default_factory=list)
 
     @classmethod
     def path(cls, deployment: Deployment) -> Path:
@@ -55,7 +57,7 @@ class Standing:
             return None
         raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         homes = {name: [Home(**one) for one in some] for name, some in raw["homes"].items()}
-        return cls(raw["since"], homes, raw["ports"])
+        return cls(raw["since"], homes, raw["ports"], raw.get("stopped", []))
 
     def write(self, deployment: Deployment) -> None:
         """Keep it: from now on the deployment counts as shut."""

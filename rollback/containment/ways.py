@@ -11,19 +11,24 @@ import json
 import re
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from ipaddress import IPv6Address
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rollback import commands
+from rollback.containment.restless import lasts
 from rollback.database import disposable
+from rollback.engine import CommandFailed
 from rollback.plan import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rollback.deployment import Deployment
+    from rollback.engine import Engine
 
 __all__ = ["ASK_SECONDS", "out", "questions_leave"]
 
@@ -47,12 +52,12 @@ _LINK_LOCAL = "20"
 _SOMEWHERE = ("192.0.2.1", 9)
 
 
-def out(deployment: Deployment, containers: Sequence[str], image: str, known: str) -> Reading:
+def out(deployment: Deployment, containers: Sequence[dict[str, Any]], image: str, known: str) -> Reading:
     """Whether none of these containers reaches a listener on this host at any of its addresses.
 
     Args:
         deployment: whose they are.
-        containers: who tries.
+        containers: the engine's records of those who try; of one that ends meanwhile nobody is left to get out.
         image: one with bash, of which nothing but that runs.
         known: address and port, as `192.0.2.1/80`, that each has to reach: of one that does not nothing is proven.
     """
@@ -62,15 +67,26 @@ def out(deployment: Deployment, containers: Sequence[str], image: str, known: st
             return Reading(holds=False, seen="no address of this host is known: nothing was tried")
         env = [f"KNOWN={known}", f"WAYS={' '.join(ways)}", f"WAYS6={' '.join(ways6)}"]
         env += [f"SECONDS_EACH={_SECONDS}", f"KNOWN_SECONDS={_KNOWN_SECONDS}"]
-        argvs = [
-            commands.attempt(["bash", "-c", _TRY], image=image, name=disposable.name("way"), label=disposable.label(),
-                             container=one, env=env)
-            for one in containers
-        ]  # fmt: skip
-        found = deployment.engine.ask_all(argvs)
-    wrong = [told for one, said in zip(containers, found, strict=True) if (told := _judged(one, said, known))]
-    tried = f"none of {len(containers)} containers reaches this host at any of {len(ways)} addresses"
+        with ThreadPoolExecutor(len(containers) or 1) as pool:
+            found = list(pool.map(partial(_said, deployment.engine, image, env), containers))
+    said = {one["Id"]: text for one, text in zip(containers, found, strict=True) if text is not None}
+    wrong = [told for one, text in said.items() if (told := _judged(one, text, known))]
+    tried = f"none of {len(said)} containers reaches this host at any of {len(ways)} addresses"
     return Reading(not wrong, "; ".join(wrong) or f"{tried}, and each reaches the doorkeeper")
+
+
+def _said(engine: Engine, image: str, env: Sequence[str], container: dict[str, Any]) -> str | None:
+    """What an attempt says; None: it had nobody to be made beside, for the container ended meanwhile."""
+    name, label = disposable.name("way"), disposable.label()
+    argv = commands.attempt(
+        ["bash", "-c", _TRY], image=image, name=name, label=label, container=container["Id"], env=env
+    )
+    try:
+        return engine.ask(argv)
+    except CommandFailed:
+        if lasts(engine, container):
+            raise
+        return None
 
 
 def _judged(container: str, said: str, known: str) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rollback.deployment import Deployment
     from rollback.engine import Engine, Result
 
-__all__ = ["WORK", "Connection", "Server", "of_container", "of_deployment", "run_alone", "session_of"]
+__all__ = ["WORK", "Connection", "Server", "ended", "of_container", "of_deployment", "run_alone", "session_of"]
 
 #: Where a program finds the folder that it was given.
 WORK = "/exchange"
