@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 DOOR = "172.24.0.2/80"
 
 
-def told(monkeypatch: pytest.MonkeyPatch, *said: str, addresses: tuple[str, ...] = ("172.17.0.1",)) -> Any:
+def told(
+    monkeypatch: pytest.MonkeyPatch, *said: str, addresses: tuple[str, ...] = ("172.17.0.1",), lasting: bool = True
+) -> Any:
     """What is made of what the containers a, b, ... say, on a host with these addresses."""
+    monkeypatch.setattr(ways, "lasts", lambda *_: lasting)
     monkeypatch.setattr(ways, "_addresses", lambda _: addresses)
     answers = dict(zip("abc", said, strict=False))
     there: Any = SimpleNamespace(engine=SimpleNamespace(ask=lambda argv: answers[name_in(argv)]))
@@ -55,6 +58,13 @@ def test_who_does_not_reach_the_doorkeeper_is_not_proven(
     """Whatever the reason is, that he reaches the host neither says nothing."""
     found = told(monkeypatch, *said)
     assert (found.holds, found.seen.startswith(seen)) == (not seen, True)
+
+
+def test_who_ends_during_the_attempt_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It loses the way to the doorkeeper by that; what it has reached before counts all the same."""
+    found = told(monkeypatch, f"{DOOR}\n", "", lasting=False)
+    assert (found.holds, found.seen.startswith("none of 1 containers")) == (True, True)
+    assert not told(monkeypatch, "172.17.0.1/9\n", lasting=False).holds
 
 
 def attempted(path: str, **env: str) -> list[str]:

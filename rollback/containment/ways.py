@@ -76,17 +76,18 @@ def out(deployment: Deployment, containers: Sequence[dict[str, Any]], image: str
 
 
 def _said(engine: Engine, image: str, env: Sequence[str], container: dict[str, Any]) -> str | None:
-    """What an attempt says; None: it had nobody to be made beside, for the container ended meanwhile."""
+    """What an attempt says; None: it could not be made or reached nothing, for the container ended meanwhile."""
     name, label = disposable.name("way"), disposable.label()
     argv = commands.attempt(
         ["bash", "-c", _TRY], image=image, name=name, label=label, container=container["Id"], env=env
     )
     try:
-        return engine.ask(argv)
+        said = engine.ask(argv)
     except CommandFailed:
         if lasts(engine, container):
             raise
         return None
+    return said if said.strip() or lasts(engine, container) else None
 
 
 def _judged(container: str, said: str, known: str) -> str:
