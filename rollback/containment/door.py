@@ -9,6 +9,7 @@ import http.client
 import json
 import os
 import shutil
+import socket
 import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -105,8 +106,13 @@ class Door:
         return str(raw[0]["Image"])
 
     def _certificates(self) -> bool:
-        """Those of the edge, so that a browser takes the page; False where it shows none or cannot be asked."""
+        """Those of the edge, so that a browser takes the page; False where it shows none or cannot be asked.
+
+        It cannot where nginx does not find an upstream, as while a backend is down: then TLS has no listener.
+        """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self.deployment.edge_running() is None:
+            return False
         dump = self.deployment.in_edge([*self.deployment.settings.edge.test, "-T"])
         found = listeners(dump.out) if dump.code == 0 else []
         if not found:
@@ -131,26 +137,38 @@ class Door:
         )
 
     def reading(self) -> Reading:
-        """Whether every port that it holds answers the page and nothing else, asked from this host."""
+        """Whether every port that it holds answers the page, or nothing, asked from this host."""
         ports = self._ports()
         if not ports:
             return Reading(holds=False, seen="nobody holds the edge's ports")
         if not self._is_current():
             return Reading(holds=False, seen="[containment] of rollback.toml says otherwise since")
-        https = str(self.deployment.settings.edge.https_port)
-        wrong = [told for inside, where in ports if (told := _asked(where, tls=inside == https))]
-        return Reading(not wrong, "; ".join(wrong) or f"outside {len(ports)} ports answer 503 and Retry-After")
+        with_page = [(one, where) for one, where in ports if one in self._listeners()]
+        without = [where for one, where in ports if one not in self._listeners()]
+        wrong = [told for one, where in with_page if (told := _asked(where, tls=self._listeners()[one]))]
+        wrong += [f"{one} answers, and has no page" for one in without if _answers(one)]
+        told = f"outside {len(with_page)} ports answer 503 and Retry-After"
+        told += f", nothing answers at {', '.join(without)}" if without else ""
+        return Reading(not wrong, "; ".join(wrong) or told)
+
+    def _listeners(self) -> dict[str, bool]:
+        """The ports inside at which there is the page, and whether by TLS; every other one is held for nobody."""
+        edge = self.deployment.settings.edge
+        return {str(edge.http_port): False} | ({str(edge.https_port): True} if self._has_pair else {})
+
+    @property
+    def _has_pair(self) -> bool:
+        return (self.folder / "tls.key").is_file()
 
     def _is_current(self) -> bool:
         """Whether it lets in whom rollback.toml names now: somebody may have added his own address meanwhile."""
-        path, tls = self.folder / "nginx.conf", (self.folder / "tls.crt").is_file()
-        return path.is_file() and path.read_text(encoding="utf-8") == self.configuration(tls=tls)
+        path = self.folder / "nginx.conf"
+        return path.is_file() and path.read_text(encoding="utf-8") == self.configuration(tls=self._has_pair)
 
     def shows_others(self, certificate: Path) -> list[str]:
         """Its TLS ports at which a handshake shows another certificate than this one, in words."""
         leaf = x509.load_pem_x509_certificate(certificate.read_bytes()).public_bytes(serialization.Encoding.DER)
-        https = str(self.deployment.settings.edge.https_port)
-        where = [one for inside, one in self._ports() if inside == https]
+        where = [one for inside, one in self._ports() if self._listeners().get(inside)]
         return [f"{one} shows another certificate" for one in where if _shown(one) != leaf]
 
     def address(self) -> str:
@@ -203,6 +221,17 @@ def _shown(where: str) -> bytes:
     except OSError:  # nobody shows one there, which is not the wanted one either
         return b""
     return ssl.PEM_cert_to_DER_cert(pem)
+
+
+def _answers(where: str) -> bool:
+    """Whether anybody says anything there: the engine takes connections to every port that it holds, and ends them."""
+    host, _, port = where.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS) as one:
+            one.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            return bool(one.recv(1))
+    except OSError:
+        return False
 
 
 def _asked(where: str, *, tls: bool) -> str:
