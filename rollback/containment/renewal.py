@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rollback import commands
 from rollback.containment.isolation import GRACE_SECONDS, Isolation
 from rollback.containment.standing import Standing
+from rollback.database import server
 from rollback.engine import wait_until
 from rollback.plan import Reading
 
@@ -42,8 +43,9 @@ class Renewal:
     # who is asked while secrets and rows change
 
     def at_hand(self) -> Reading:
-        """Whether the database and the store of sessions run and are healthy."""
-        lacking = [one for one in self._asked() if not any(some.well for some in self.deployment.serving(one))]
+        """Whether the database and the store of sessions run and are healthy, and the database takes connections."""
+        there = {one: self.deployment.serving(one) for one in self._asked()}
+        lacking = [one for one, some in there.items() if not any(server.at_hand(self.deployment, two) for two in some)]
         return Reading(not lacking, f"not well: {', '.join(lacking)}" if lacking else "healthy")
 
     def _asked(self) -> list[str]:

@@ -20,10 +20,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from rollback.deployment import Deployment
+    from rollback.deployment import Container, Deployment
     from rollback.engine import Engine, Result
 
-__all__ = ["WORK", "Connection", "Server", "ended", "of_container", "of_deployment", "run_alone", "session_of"]
+__all__ = [
+    "WORK",
+    "Connection",
+    "Server",
+    "at_hand",
+    "ended",
+    "of_container",
+    "of_deployment",
+    "run_alone",
+    "session_of",
+]
 
 #: Where a program finds the folder that it was given.
 WORK = "/exchange"
@@ -177,6 +187,23 @@ def session_of(deployment: Deployment) -> Iterator[Connection]:
         one.connect(deployment.settings.database.name, autocommit=True) as session,
     ):
         yield session
+
+
+def at_hand(deployment: Deployment, one: Container) -> bool:
+    """Whether a container is well; of the database's also whether its server takes connections.
+
+    Without a health check well means only that it runs. It is asked over TCP, for the server by which a first start
+    prepares its files listens on the socket alone; and for no database, for the application's may not be there yet.
+    """
+    table = deployment.settings.database
+    return one.well and (one.service != table.service or _takes_connections(deployment.engine, one, table.user))
+
+
+def _takes_connections(engine: Engine, one: Container, user: str) -> bool:
+    words = ["pg_isready", "--quiet", "--host=127.0.0.1", f"--username={user}"]
+    return (
+        engine.run(_program(engine, one.image, words, f"container:{one.id}", None), seconds=CONNECT_SECONDS).code == 0
+    )
 
 
 def _line(error: Exception) -> str:

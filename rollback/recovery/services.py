@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rollback import commands
+from rollback.database import server
+from rollback.engine import wait_for
 from rollback.parts.retired import Retired
 from rollback.plan import Reading
 
@@ -98,12 +100,12 @@ class Service:
     name: str
 
     def reading(self) -> Reading:
-        """Whether it runs as the files say, and is healthy."""
+        """Whether it runs as the files say, is healthy, and takes connections if it is the database."""
         deployment = self.ground.deployment
         serving = deployment.serving(self.name)
         if not serving:
             return Reading(holds=False, seen="it has no container")
-        ill = [one.name for one in serving if not one.well]
+        ill = [one.name for one in serving if not server.at_hand(deployment, one)]
         wanted = deployment.hashes(deployment.compose).get(self.name)
         image = deployment.image_id(deployment.image_name(self.ground.model, self.name))
         other = [text for one in serving for text in one.differences(image, wanted)]
@@ -114,10 +116,12 @@ class Service:
         """Bring it up, and nothing else; returns when it is ready.
 
         Raises:
-            CommandFailed: it is not, in time.
+            Failed: it is not, in time.
         """
         deployment = self.ground.deployment
         slow = self.name == deployment.settings.database.service
         wait = max(deployment.settings.timing.healthy, _PATIENCE if slow else 0)
         argv = deployment.compose.up([self.name], wait_seconds=wait)
         deployment.engine.ask(argv, seconds=wait + 120)
+        # to Compose a service without a health check is up when it has been started
+        wait_for(self.reading, seconds=wait, what=f"the service {self.name}")
