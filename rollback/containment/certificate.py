@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollback.containment.keyring import Revoked
 from rollback.containment.standing import Standing
-from rollback.engine import wait_until
+from rollback.engine import wait_for
 from rollback.outcome import Refused
 from rollback.parts import certificates, files, nginx
 from rollback.parts.edge import Edge
@@ -130,7 +130,7 @@ class Exchange:
             for source, name in zip((self.pair.certificate, self.pair.key), place, strict=True):
                 self._put(source, name)
         self.deployment.in_edge(self.deployment.settings.edge.reload)
-        wait_until(lambda: _pair(self.reading()), seconds=SHOWN_SECONDS, what="the new certificate at the edge")
+        wait_for(self.reading, seconds=SHOWN_SECONDS, what="the new certificate at the edge")
 
     def _put(self, source: Path, name: str) -> None:
         """With the owner and the permission bits of the file that was there, never readable by others."""
@@ -174,7 +174,3 @@ def _real(there: nginx.Places, root: Path, name: str) -> str:
     if not path.is_relative_to(root.resolve()):
         raise Refused(f"{name} of the edge leads to {path}, outside of the checkout.", "exchange it there by hand")
     return str(path.relative_to(root.resolve()))
-
-
-def _pair(now: Reading) -> tuple[bool, str]:
-    return now.holds, now.seen

@@ -18,7 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from rollback import commands
-from rollback.engine import wait_until
+from rollback.engine import wait_for
 from rollback.mount import bind
 from rollback.outcome import Failed
 from rollback.parts import files
@@ -89,7 +89,7 @@ class Door:
         engine.ask(argv)
         engine.ask(commands.network_connect(self.inside, self.name, []))
         engine.ask(commands.start([self.name]))
-        wait_until(lambda: _pair(self.reading()), seconds=START_SECONDS, what="the maintenance page")
+        wait_for(self.reading, seconds=START_SECONDS, what="the maintenance page")
 
     def image(self) -> str:
         """The edge's, in which nginx is; while the edge is being made anew, that of the doorkeeper itself.
@@ -252,10 +252,6 @@ def _asked(where: str, *, tls: bool) -> str:
         connection.close()
     page = answer.status == UNAVAILABLE and answer.headers.get("Retry-After")
     return "" if page else f"{where} answers {answer.status}"
-
-
-def _pair(now: Reading) -> tuple[bool, str]:
-    return now.holds, now.seen
 
 
 _CONFIGURATION = """# Written by rollback: the deployment is shut.

@@ -10,7 +10,7 @@ from rollback import commands
 from rollback.containment.isolation import GRACE_SECONDS, Isolation
 from rollback.containment.standing import Standing
 from rollback.database import server
-from rollback.engine import wait_until
+from rollback.engine import wait_for
 from rollback.plan import Reading
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Renewal:
         if lacking:
             self.deployment.engine.ask(self.deployment.compose.create(lacking))
         self._start(self._asked())
-        wait_until(lambda: _pair(self.at_hand()), seconds=self._seconds, what="the database and the sessions")
+        wait_for(self.at_hand, seconds=self._seconds, what="the database and the sessions")
 
     def _tidy(self) -> None:
         """Undo what Compose had half exchanged when it was killed.
@@ -111,12 +111,8 @@ class Renewal:
             recreate = self.deployment.compose.recreate(services, stop_seconds=GRACE_SECONDS)
             self.deployment.engine.ask(recreate)
         self._start(services)
-        wait_until(lambda: _pair(self.anew()), seconds=self._seconds, what="the health of the new services")
+        wait_for(self.anew, seconds=self._seconds, what="the health of the new services")
 
     def _only_ill(self) -> bool:
         """Whether all are made already, as after a kill."""
         return self.anew().seen.startswith("not well")
-
-
-def _pair(now: Reading) -> tuple[bool, str]:
-    return now.holds, now.seen

@@ -19,7 +19,7 @@ from rollback.containment.rotation import Rotation
 from rollback.containment.standing import Standing
 from rollback.containment.surroundings import Recorded
 from rollback.documents.verification import verify
-from rollback.engine import wait_until
+from rollback.engine import wait_for
 from rollback.parts.monitoring import Monitoring
 from rollback.plan import Plan, Reading, Step
 from rollback.procedures.application import ADVISORY
@@ -288,8 +288,4 @@ class _Procedure:
     def _open(self) -> None:
         self._isolation.open()
         seconds = self.deployment.settings.timing.healthy
-        wait_until(lambda: _pair(self._is_open()), seconds=seconds, what="users served again")
-
-
-def _pair(now: Reading) -> tuple[bool, str]:
-    return now.holds, now.seen
+        wait_for(self._is_open, seconds=seconds, what="users served again")
