@@ -214,6 +214,32 @@ def test_a_half_made_replacement_is_never_started(tmp_path: Path) -> None:
     assert asked == [["docker", "rm", "--force", "n1"], ["docker", "rename", "n2", "p-redis-1"]]
 
 
+@pytest.mark.parametrize(
+    ("services", "before", "seen"),
+    [
+        (["backend", "backend", "db", "redis"], {}, "4 of 4 healthy"),
+        (["backend", "backend", "db"], {}, "without a container: redis"),
+        (["backend", "db"], {"db": ["c1"]}, "of before: p-db-1; without a container: redis"),
+        (["backend", "db", "redis"], {"db": ["c1"]}, "of before: p-db-1"),
+    ],
+    ids=["two of one", "two of one for one that is missing", "missing and of before", "of before"],
+)
+def test_every_service_is_made_anew(
+    tmp_path: Path, services: list[str], before: dict[str, list[str]], seen: str
+) -> None:
+    """By its name: a second container of another one does not stand for it."""
+    there = [
+        SimpleNamespace(
+            id=f"c{number}", name=f"p-{one}-{number}", service=one, config_hash="h", one_off=False, well=True
+        )
+        for number, one in enumerate(services)
+    ]
+    hashes = dict.fromkeys(("backend", "db", "redis"), "h")
+    one = deployment(tmp_path, containers=lambda: there, hashes=lambda _: hashes, compose=None)
+    now = Renewal(one, before).anew()
+    assert (now.seen, now.holds) == (seen, seen.endswith("healthy"))
+
+
 def test_only_what_changed_is_copied() -> None:
     """A folder that was added comes once, with all that is in it; folders that are only on the way do not."""
     listed = ["C /tmp", "A /tmp/x", "A /tmp/x/y", "C /etc", "C /etc/passwd", "D /bin/ls", "C /bin"]

@@ -94,8 +94,11 @@ class Renewal:
         there = [one for one in self.deployment.containers() if not one.one_off and one.service in hashes]
         before = {one for some in self.before.values() for one in some}
         old = sorted(one.name for one in there if one.id in before or one.config_hash != hashes[one.service])
-        if old or len(there) < len(hashes):
-            return Reading(holds=False, seen=f"of before: {', '.join(old) or 'some are missing'}")
+        missing = sorted(hashes.keys() - {one.service for one in there})
+        if old or missing:
+            wrong = [f"of before: {', '.join(old)}"] if old else []
+            wrong += [f"without a container: {', '.join(missing)}"] if missing else []
+            return Reading(holds=False, seen="; ".join(wrong))
         ill = sorted(one.name for one in there if not one.well)
         return Reading(not ill, f"not well: {', '.join(ill)}" if ill else f"{len(there)} of {len(there)} healthy")
 
