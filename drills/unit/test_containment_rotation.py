@@ -121,6 +121,39 @@ def test_wherever_it_is_killed_it_goes_on(
     assert kills == 13  # revoked, new values, eight env files, three manifests
 
 
+WRONG = "password authentication failed"
+
+
+@pytest.mark.parametrize(
+    ("said", "seen"),
+    [
+        (("", WRONG), ""),
+        (("", ""), "the database takes every password of postgres: mend its pg_hba.conf"),
+        ((WRONG, WRONG), "the database refuses the new password of postgres: password authentication failed"),
+        (("not allowed", ""), "the database refuses the new password of postgres: not allowed"),
+    ],
+    ids=["this one alone", "any", "none", "not this one"],
+)
+def test_the_new_password_signs_in_and_no_other(
+    checkout: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: tuple[str, str], seen: str
+) -> None:
+    """Where pg_hba.conf trusts whoever comes, a new password locks nobody out. Said: of the new one, of others."""
+    rotation = Rotation(checkout, tmp_path / "run")
+    rotation.rotate()
+    tried: list[str] = []
+
+    def sign_in(_: Rotation, role: str, password: str) -> str:
+        tried.append(password)
+        return said[(role, password) != ("postgres", "new")]
+
+    monkeypatch.setattr(Rotation, "_passwords", lambda *_: {"postgres": "new"})
+    monkeypatch.setattr(Rotation, "sign_in", sign_in)
+    found = rotation.reading()
+    assert (found.holds, found.seen.startswith(seen)) == (not seen, True)
+    assert tried[-1] == "new"
+    assert len({*tried, *(tried if rotation.reading() else [])}) == 3  # another one each time
+
+
 def test_each_role_of_the_database_has_a_password_of_its_own(checkout: Deployment, tmp_path: Path) -> None:
     """Named by key: the deployment's own role, and others; of one that nobody has named it is said."""
     text = (checkout.root / "rollback.toml").read_text(encoding="utf-8")

@@ -6,6 +6,7 @@ one that did not know the database's password would not start. What was revoked 
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -197,9 +198,18 @@ class Rotation:
         open_ = sorted(str(one.name) for one in self._secret_files() if one.stat().st_mode & _OTHERS)
         if open_:
             return Reading(holds=False, seen=f"readable by others: {', '.join(open_)}")
-        said = {role: self.sign_in(role, password) for role, password in self._passwords(fresh).items()}
-        wrong = [f"the database refuses the new password of {role}: {why}" for role, why in said.items() if why]
+        wrong = [told for one, password in self._passwords(fresh).items() if (told := self._taken(one, password))]
         return Reading(not wrong, "; ".join(wrong) or _told(fresh))
+
+    def _taken(self, role: str, password: str) -> str:
+        """What is wrong with the passwords that the database takes of a role; empty: this one, and no other.
+
+        Another one is tried first: when this one then signs in, it was the password for which that was refused.
+        """
+        any_other = not self.sign_in(role, secrets.token_urlsafe())
+        if why := self.sign_in(role, password):
+            return f"the database refuses the new password of {role}: {why}"
+        return f"the database takes every password of {role}: mend its pg_hba.conf, and reload it" if any_other else ""
 
     def _stale(self) -> list[str]:
         """Where a revoked value stands; and copies whose record does not know yet that they were rewritten."""
