@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from rollback.containment.isolation import Isolation
 from rollback.containment.keyring import Keyring, Revoked
 from rollback.containment.rotation import Rotation
 from rollback.deployment import Deployment
@@ -14,6 +15,7 @@ from rollback.outcome import Refused
 from rollback.parts import files
 from rollback.parts.snapshot import Snapshots
 from rollback.procedures import target
+from rollback.procedures.containment import _Procedure
 from rollback.release import Release, Shelf, write_manifest
 
 REFERENCE = Path(__file__).parents[2] / "fixtures" / "spheroseg"
@@ -119,6 +121,20 @@ def test_wherever_it_is_killed_it_goes_on(
         shutil.copytree(saved, checkout.root)
         kills += 1
     assert kills == 13  # revoked, new values, eight env files, three manifests
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_half_rotated_secrets_are_not_opened_by_an_abort(
+    checkout: Deployment, monkeypatch: pytest.MonkeyPatch, *, begun: bool
+) -> None:
+    """Not rotated to the end is not untouched: nobody but the operator opens that."""
+    opened: list[str] = []
+    monkeypatch.setattr(Isolation, "open", lambda _: opened.append("opened"))
+    procedure = _Procedure(checkout, {"run": "r"})
+    if begun:
+        Keyring.made(checkout.run_folder("r"), {"JWT_SECRET": "random"})
+    procedure._open_again()  # noqa: SLF001 -- what an abort carries out
+    assert opened == ([] if begun else ["opened"])
 
 
 WRONG = "password authentication failed"

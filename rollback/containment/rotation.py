@@ -52,6 +52,11 @@ class Rotation:
         return dict(self.deployment.settings.containment.secrets)
 
     @property
+    def begun(self) -> bool:
+        """Whether this run has new secrets, however far they have got."""
+        return Keyring.read(self.folder) is not None
+
+    @property
     def revoked(self) -> Revoked:
         """What may never serve again."""
         return Revoked.of(self.deployment)

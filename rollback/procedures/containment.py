@@ -163,7 +163,7 @@ class _Procedure:
 
     def _open_again(self) -> None:
         """Only while nothing was changed: half rotated secrets are opened by nobody but the operator."""
-        if not self._rotation.reading().holds and self._revocation.decree() is None:
+        if not self._rotation.begun and self._revocation.decree() is None:
             self._isolation.open()
 
     def _preserved(self) -> Step:
