@@ -78,9 +78,9 @@ class Procedure:
         return sum(one.lost is None for one in self.measured)
 
     @property
-    def announced(self) -> int | None:
-        """Writes that the plan had listed beforehand as undone."""
-        return sum(one.announced or 0 for one in self.drills)
+    def announced(self) -> int:
+        """The most writes of one drill that the command had told beforehand to be undone: as all figures of a row."""
+        return max((one.announced or 0 for one in self.drills), default=0)
 
     @property
     def failed(self) -> int | None:
@@ -241,11 +241,13 @@ def _decisions(
 ) -> Iterable[str]:
     for one in findings:
         late = " The day for that has passed." if one.retest < day else ""
-        yield f"{one.title}: have it repaired and drilled again by {one.retest}, or say why not.{late}"
+        what = f"{one.title} ({one.verdict})" if one.verdict else one.title
+        yield f"{what}: have the cause found and it drilled again by {one.retest}, or say why not.{late}"
     if any(not one.better for one in changes):
         yield "What got worse: accept it, or have the cause found before the next release."
     if untested:
-        yield f"{len(untested)} entries under “not tested”: live with that until the next drill, or have them drilled."
+        until = f"until the next drill, {_next_month(day)}"
+        yield f"{len(untested)} entries under “not tested”: live with that {until}, or have them drilled."
     for name, exempt in {**policy.drills, **policy.procedures}.items():
         if exempt.until - day < timedelta(days=31):
             yield f"The exemption of {name} ends on {exempt.until} ({exempt.reason}): prolong it or end it."

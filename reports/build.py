@@ -42,20 +42,23 @@ def build(results: Path, output: Path, secrets: Mapping[str, str] | None = None)
         BadLineError: drills.jsonl, run.json or the history is damaged.
     """
     target = output / PAGE
+    # a page that stood is a point in history already
+    again = target.exists()
     target.unlink(missing_ok=True)
     summarise(output)
     if not any(results.glob("*-result.json")):
         raise NotBuiltError(f"there are no results in {results}")
     try:
-        html, lengthened = _generate(results, output)
+        html, point = _generate(results, output)
         html = page.closed(_fronted(html, output))
     except (toolchain.NotAtHandError, page.AsksOutsideError) as error:
         raise NotBuiltError(str(error)) from error
-    told = sorted(set(secrecy.in_page(html, secrets or {})) | set(secrecy.in_text(lengthened, secrets or {})))
+    told = sorted(set(secrecy.in_page(html, secrets or {})) | set(secrecy.in_text(point, secrets or {})))
     if told:
         raise NotBuiltError(f"it would tell secrets: {', '.join(told)}")
     # only a page that stands is a point in history
-    _put(_history(output), lengthened)
+    if not again:
+        _put(_history(output), "\n".join([*past.earlier(_history(output)), point]) + "\n")
     return _put(target, html)
 
 
@@ -71,7 +74,8 @@ def summarise(output: Path) -> Path:
 
 
 def _read(output: Path) -> tuple[run.Run, list[lines.Drill], answers.Answers]:
-    was, drills, earlier = run.read(output / run.FILE), lines.read(output / RECORD), past.read(_history(output))
+    was, drills = run.read(output / run.FILE), lines.read(output / RECORD)
+    earlier = past.read(_history(output), was.started)
     today = datetime.now(UTC).date()
     return was, drills, answers.answers(was, drills, earlier, policy.read(POLICY), today)
 
@@ -96,9 +100,10 @@ def _run_allure(
     interpreter: toolchain.Node, allure: Path, results: Path, output: Path, folder: Path
 ) -> tuple[str, str]:
     history, config, before = folder / HISTORY, folder / toolchain.CONFIGURATION.name, _history(output)
-    history.write_text(before.read_text(encoding="utf-8") if before.is_file() else "", encoding="utf-8")
+    started = run.read(output / run.FILE).started
+    history.write_text("".join(f"{line}\n" for line in past.earlier(before, started)), encoding="utf-8")
     beside = [path for path in (output / SUMMARY, output / RECORD, output / run.FILE) if path.is_file()]
-    wanted = configuration(lines.read(output / RECORD), history, past.read(before), beside)
+    wanted = configuration(lines.read(output / RECORD), history, past.read(before, started), beside)
     (folder / "wanted.json").write_text(json.dumps(wanted), encoding="utf-8")
     shutil.copyfile(toolchain.CONFIGURATION, config)
     # `generate` never holds its gate against anything; `run` does, and here what it runs lays the results down
@@ -110,7 +115,7 @@ def _run_allure(
     if not made.is_file():
         # a plugin that fails is no failure to Allure
         raise NotBuiltError(f"Allure left no page: {toolchain.gist(said)}")
-    return made.read_text(encoding="utf-8"), history.read_text(encoding="utf-8")
+    return made.read_text(encoding="utf-8"), history.read_text(encoding="utf-8").splitlines()[-1]
 
 
 def _put(target: Path, text: str) -> Path:

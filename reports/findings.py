@@ -34,6 +34,7 @@ class Finding:
     retest: date
     command: str = ""
     drill: str = ""
+    verdict: str = ""
 
 
 def findings(run: Run, drills: Sequence[Drill], earlier: Sequence[past.Run], day: date) -> tuple[Finding, ...]:
@@ -42,10 +43,11 @@ def findings(run: Run, drills: Sequence[Drill], earlier: Sequence[past.Run], day
     # of a drill that passed without evidence, too
     told = tuple(f"drill {one.drill} " for one in found if one.drill)
     rest = [sentence for sentence in run.gate if not sentence.startswith(told)]
-    return (
+    everything = (
         *found,
         *(_finding(f"The gate: {one}", "not as drills/gate.toml allows", "critical", "", day) for one in rest),
     )
+    return tuple(sorted(everything, key=lambda one: (one.retest, one.title)))
 
 
 def _of_drills(
@@ -75,8 +77,8 @@ def _finding(  # noqa: PLR0913, PLR0917 -- the columns of a finding
 ) -> Finding:
     retest = since + timedelta(days=RETEST_DAYS.get(severity, _RETEST_DAYS))
     owner = runbook.section(section).owner
-    command, name = (drill.command, drill.id) if drill else ("", "")
-    return Finding(title, sentence, severity or "normal", owner, since, retest, command, name)
+    command, name, verdict = (drill.command, drill.id, drill.verdict) if drill else ("", "", "")
+    return Finding(title, sentence, severity or "normal", owner, since, retest, command, name, verdict)
 
 
 def _since(drill: Drill, earlier: Sequence[past.Run], day: date) -> date:

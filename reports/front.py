@@ -44,6 +44,8 @@ SCRIPT = """
 })();
 """
 OVERVIEW = "#/"
+#: So many sentences of the gate stand under the answer.
+_SHOWN = 5
 
 
 def front(run: Run, drills: Sequence[Drill], given: Answers, places: Mapping[str, str]) -> str:
@@ -82,8 +84,15 @@ def _top(run: Run, drills: Sequence[Drill], given: Answers) -> str:
         f'<a class="go" href="{OVERVIEW}">Every drill in detail →</a></header>'
         f"<p><b>{escape(name)}</b>: {escape(what)}</p>"
         f'<section class="answer {shade}"><small>Can we roll back today?</small><b class="{shade}">{escape(answer)}</b>'
-        f"<p>{escape(sentence)}</p></section>"
+        f"<p>{escape(sentence)}</p>{_held(run)}</section>"
     )
+
+
+def _held(run: Run) -> str:
+    """What the gate holds against the run, in its own words."""
+    more = f"<li>and {len(run.gate) - _SHOWN} more: see the open findings</li>" if len(run.gate) > _SHOWN else ""
+    told = "".join(f"<li>{escape(plain(one))}</li>" for one in run.gate[:_SHOWN])
+    return f"<ul>{told}{more}</ul>" if told else ""
 
 
 def _changes(given: Answers, places: Mapping[str, str]) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from reports.lines import Drill
 
-__all__ = ["JITTER", "WORSE", "Point", "Run", "comparable", "read", "slower", "worse"]
+__all__ = ["JITTER", "WORSE", "Point", "Run", "comparable", "earlier", "read", "slower", "worse"]
 
 #: Slower than last time by more than this share is a finding.
 WORSE = 0.25
@@ -50,20 +50,36 @@ class Run:
     drills: dict[str, Point]
 
 
-def read(path: Path) -> list[Run]:
+def read(path: Path, started: str = "") -> list[Run]:
     """Return the earlier runs, oldest first; a missing file is a project without a past.
+
+    Args:
+        path: the history.
+        started: when the run began that is compared with them, ISO 8601: it may be in the history itself by now.
 
     Raises:
         BadLineError: a line is not one of Allure's: nothing could be compared.
     """
+    runs = [_run(raw) for raw in map(json.loads, earlier(path, started))]
+    return sorted(runs, key=lambda one: one.day)
+
+
+def earlier(path: Path, started: str = "") -> list[str]:
+    """Return the lines of the runs that had ended when one started; all of them without an instant.
+
+    Raises:
+        BadLineError: a line is not one of Allure's.
+    """
     if not path.is_file():
         return []
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    limit = datetime.fromisoformat(started).timestamp() * 1000 if started else math.inf
     try:
-        runs = [_run(json.loads(line)) for line in lines]
+        for line in lines:
+            _run(json.loads(line))
+        return [line for line in lines if json.loads(line)["timestamp"] < limit]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadLineError(f"{path.name} is not a history of runs: {error!r}") from error
-    return sorted(runs, key=lambda one: one.day)
 
 
 def _run(raw: dict[str, Any]) -> Run:

@@ -48,11 +48,11 @@ def every(run: Run, given: Answers, places: Mapping[str, str]) -> str:
 _READ = (
     '<p class="soft">Times are intervals: not sooner and not later, as far as the probes can tell. RTO counts from the '
     "operator's command until every path serves the right release for good; downtime counts from the fault, so the "
-    "time until the drill had seen it is part of it; what users miss where no recovery is asked for, as in a refusal, "
-    "stands at the drill alone. The upper bound is held against the objective. A write is lost "
-    "if it was acknowledged and is gone; “as announced” are those of which the command had told before that they would "
-    "be: row by row, or as all that came after the backup. A request is broken if it failed by the rollback and not by "
-    "the fault.</p>"
+    "time until the drill had seen it is part of it; what users miss where the command does not bring them back, as in "
+    "a refusal, or where it fails as it should, stands at the drill alone. The upper bound is held against the "
+    "objective. A write is lost if it was acknowledged and is gone; “as announced” are those of which the command had "
+    "told before that they would be, row by row, or as all that came after the backup: the most that one drill had. A "
+    "request is broken if it failed by the rollback and not by the fault.</p>"
 )
 
 
@@ -108,7 +108,7 @@ def _lost(one: Procedure) -> str:
         return "-"
     count = f'<b class="fail">{known}</b>' if known else "0"
     unknown = f"<br><small>{one.uncounted} not counted</small>" if one.uncounted else ""
-    return f"{count}{unknown}" + (f"<br><small>+{one.announced} as announced</small>" if one.announced else "")
+    return f"{count}{unknown}" + (f"<br><small>up to {one.announced} as announced</small>" if one.announced else "")
 
 
 def _trend(one: Procedure) -> str:
@@ -119,7 +119,7 @@ def _trend(one: Procedure) -> str:
     step = _WIDTH / (len(values) - 1)
     points = [(round(i * step, 1), round(_HEIGHT - value / high * _HEIGHT, 1)) for i, value in enumerate(values)]
     dots = "".join(f'<circle cx="{x}" cy="{y}" r="{2.8 if (x, y) == points[-1] else 1.7}"/>' for x, y in points)
-    told = ", ".join(f"{day}: {value:.1f} s" for day, value in one.trend)
+    told = ", ".join(f"{day}: {seconds(value)}" for day, value in one.trend)
     line = " ".join(f"{a},{b}" for a, b in points)
     return (
         f'<svg class="trend" width="{_WIDTH}" height="{_HEIGHT}" role="img"><title>RTO, upper bound: {told}</title>'

@@ -23,7 +23,7 @@ PROCEDURES = (
 DRILLS = ("Drill", "Verdict", "Objective", "RTO", "Downtime (upper bound)", "Lost writes", "Requests broken", "Reason")
 #: So many things that were not tested are shown without a click.
 _LONG = 8
-FINDINGS = ("Finding", "Owner", "Open since", "Drill again by")
+FINDINGS = ("Finding", "Severity", "Owner", "Open since", "Drill again by")
 
 
 def render(run: Run, drills: Sequence[Drill], given: Answers) -> str:
@@ -63,7 +63,7 @@ def _procedure(one: Procedure, title: str, verdict: str) -> tuple[str, ...]:
         seconds(one.objective),
         UNKNOWN if slow is None else bounds(slow.slowest_low, slow.slowest),
         per_path(one.downtime),
-        UNKNOWN if one.lost is None else str(one.lost),
+        UNKNOWN if one.lost is None else f"{one.lost}{f', up to {one.announced} as announced' * (one.announced > 0)}",
         changed(one.trend) if one.drills else UNKNOWN,
         f"{one.passed} of {len(one.drills)} passed" if one.drills else word(one.verdict),
     )
@@ -90,7 +90,7 @@ def _one_untested(one: Untested) -> str:
 def _findings(findings: Sequence[Finding]) -> list[str]:
     if not findings:
         return []
-    rows = ((cell(f"{one.title}: {plain(one.sentence)}"), one.owner, str(one.since), str(one.retest))
+    rows = ((cell(f"{one.title}: {plain(one.sentence)}"), one.severity, one.owner, str(one.since), str(one.retest))
             for one in findings)  # fmt: skip
     return ["### Open findings", table(FINDINGS, rows)]
 

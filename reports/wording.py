@@ -67,7 +67,7 @@ def changed(trend: Sequence[tuple[date, float]]) -> str:
 def outcome(drill: Drill) -> str:
     """Return how long users were without what, and what they lost, as one line; empty if nothing was measured."""
     away = ", ".join(f"{path} {seconds(high)}" for path, high in sorted(drill.downtime.items()) if high)
-    by_whom = "down at most" if drill.recovers else "no recovery was asked for; users were without, at most"
+    by_whom = "down at most" if drill.recovers else "not meant to bring users back; they were without, at most"
     parts = [
         f"back {'after ' * (drill.slowest != math.inf)}{bounds(drill.slowest_low, drill.slowest)}" if drill.rto else "",
         f"{by_whom}: {away}" if away else "",

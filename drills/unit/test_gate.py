@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -83,6 +83,15 @@ def history(folder: Path, *runs: dict[str, Any]) -> Sequence[past.Run]:
     path = folder / "history.jsonl"
     path.write_text("".join(json.dumps(one) + "\n" for one in runs), encoding="utf-8")
     return past.read(path)
+
+
+def test_a_run_is_not_compared_with_itself_or_with_a_later_one(tmp_path: Path) -> None:
+    """Its page may be built again when it is in the history itself."""
+    history(tmp_path, BEFORE)
+    at = datetime.fromtimestamp(BEFORE["timestamp"] / 1000, UTC)
+    path = tmp_path / "history.jsonl"
+    assert len(past.read(path, (at + timedelta(seconds=1)).isoformat())) == 1
+    assert past.read(path, (at - timedelta(seconds=1)).isoformat()) == []
 
 
 def held(one: lines.Drill | None, earlier: Sequence[past.Run] = (), policy: Policy | None = None) -> list[str]:

@@ -138,7 +138,7 @@ def test_a_procedure_shows_its_worst_figures() -> None:
     slow = drill(id="x", rto_s={"ml": {"low": 80.0, "high": 90.3}}, downtime_s={"read": {"low": 1, "high": 200.05}})
     text = page([*ALL, slow])
     of_it = "One migration · Full restoration · Schema only · Data corruption"
-    figures = "Yes 15 min 80.0 to 90.3 s read 200.1 s 0 +6 as announced"
+    figures = "Yes 15 min 80.0 to 90.3 s read 200.1 s 0 up to 3 as announced"
     assert f"DB Error 2 of 2 drills passed {of_it} {figures}" in text
 
 
@@ -158,7 +158,7 @@ def test_what_users_miss_while_a_command_rightly_refuses_is_no_downtime_of_its_p
     """The bad release serves on because it must: said at the drill, in no maximum, in no figure of the gate."""
     refusal = drill(id="x", objective_s=None, rto_s={}, downtime_s={"write": {"low": 30.0, "high": 33.7}})
     assert told([*ALL, refusal]).issues[1].downtime == {"read": 31.0}
-    assert "No recovery was asked for; users were without, at most: write 33.7 s" in page([*ALL, refusal])
+    assert "Not meant to bring users back; they were without, at most: write 33.7 s" in page([*ALL, refusal])
     assert "write 33.7 s" not in render(WHOLE, [refusal], told([refusal]))
     assert "write 33.7 s" not in measured.render([refusal])
     assert "x.downtime" not in {sample["key"] for sample in metrics.samples([refusal], 0)}
@@ -252,6 +252,28 @@ def test_a_finding_has_an_owner_and_a_day() -> None:
     assert (fresh.since, fresh.retest) == (TODAY, date(2026, 12, 8))
 
 
+def test_what_the_gate_holds_stands_under_the_answer() -> None:
+    """Who reads No reads why, without looking for it; of many sentences the first five."""
+    sentences = tuple(f"drill x{number} is fail, not pass" for number in range(7))
+    text = page(ALL, run=Run(**{**WHOLE.__dict__, "gate": sentences}))
+    answer = text[: text.index("Which procedures")]
+    assert all(one in answer for one in sentences[:5])
+    assert sentences[5] not in answer
+    assert "and 2 more: see the open findings" in answer
+
+
+def test_the_most_pressing_finding_comes_first() -> None:
+    """With its severity in both layouts, and as what it is: a fail, or too little evidence."""
+    drills = [
+        drill(id="a", title="A", severity="minor", verdict="inconclusive", reason="too few samples"),
+        drill(id="b", title="B", severity="blocker", verdict="fail", reason="lost"),
+    ]
+    given = told(drills)
+    assert [one.title for one in given.findings] == ["B", "A"]
+    assert given.decisions[0].startswith("B (fail): have the cause found and it drilled again by 2026-12-08")
+    assert "| B: fail: lost | blocker |" in render(WHOLE, drills, given)
+
+
 def test_what_is_to_be_decided_ends_with_a_place_to_sign() -> None:
     """Exemptions that are about to end are a decision; the next drill is due on the first of the next month."""
     policy = Policy(procedures={"Rollback Automation": Exemption("no command yet", date(2026, 12, 20))})
@@ -297,10 +319,8 @@ def test_the_summary_says_the_same() -> None:
     text = render(WHOLE, drills, told(drills))
     assert "**Can we roll back today? No.** App Error: yes; DB Error: no" in text
     assert "| **DB Error** | **No** | 15 min | 22.0 to 24.0 s |" in text
-    assert (
-        "| One migration | **fail** | 15 min | 22.0 to 24.0 s | read 31.0 s | 0 | no earlier run | 1 of 2 passed |"
-        in text
-    )
+    figures = "15 min | 22.0 to 24.0 s | read 31.0 s | 0, up to 3 as announced | no earlier run | 1 of 2 passed |"
+    assert f"| One migration | **fail** | {figures}" in text
     assert "| Blue-green |" not in text
     assert r"fail: 2 \| lost" in text
     assert "Next drill due: 2027-01-01" in text

@@ -9,7 +9,7 @@ import re
 from dataclasses import replace
 from html import unescape
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -18,6 +18,7 @@ from fixtures import bench, story
 from fixtures.checks.availability import Interval
 from fixtures.checks.ledger import CLASSES
 from fixtures.checks.residue import Allowed
+from fixtures.command import Outcome
 from fixtures.faults import candidates
 from fixtures.history import History, Mark, Request
 from fixtures.record import DrillRecord
@@ -27,6 +28,8 @@ from reports import lines
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from fixtures.drill import Drill
 
 SCENARIO = Scenario.back_to("v4.0.0", candidates.crash())
 LINE = DrillRecord(
@@ -84,6 +87,21 @@ def test_what_was_typed_is_what_the_journal_has() -> None:
     assert story.typed(journal) == ["rollback migration 012", "rollback resume"]
     told = story.told("x", SCENARIO, replace(LINE, typed=["rollback a", "rollback b"]), "<svg/>")
     assert "<code>rollback a</code>, <code>rollback b</code>" in told
+
+
+def test_the_transcript_has_every_command_in_order() -> None:
+    """Each with its own words, what it said and how it ended; one that was killed stands at the end."""
+
+    def ended(*words: str, status: int = 0) -> Outcome:
+        return Outcome(("python", "-m", "rollback", *words, "--directory", "/x"), status, f"{words[0]} said\n", "")
+
+    first, second = ended("application", "v3.9.0"), ended("migration", "012", status=20)
+    drill = SimpleNamespace(stack=SimpleNamespace(said=[first, second]), outcome=second)
+    told = "$ rollback application v3.9.0\napplication said\nexit 0\n"
+    told += "\n$ rollback migration 012\nmigration said\nexit 20\n"
+    assert story.transcript(cast("Drill", drill)) == told
+    drill.outcome = ended("resume", status=-9)
+    assert story.transcript(cast("Drill", drill)) == f"{told}\n$ rollback resume\nresume said\nexit -9\n"
 
 
 def test_figures_have_units_and_bounds() -> None:
