@@ -182,3 +182,13 @@ def test_a_drill_that_lacks_something_says_so(tmp_path: Path, monkeypatch: pytes
     assert line.reason == "Grafana's image cannot be had here"
     assert line.machine.endswith("CPUs, Docker 20.10")
     assert not one.passed
+
+
+@pytest.mark.parametrize("found", [False, True])
+def test_broken_machinery_says_what_the_checks_had_found(*, found: bool) -> None:
+    """The reason of a measurement that cannot be made is often a command that has failed before it."""
+    verdict = Verdict.FAIL if found else Verdict.PASS
+    drill = SimpleNamespace(findings=[1], verdict=lambda: verdict, reason=lambda: "exit code: exit 30")
+    told = bench._judgement(cast("Drill", drill), ConnectionError("refused"))  # noqa: SLF001 -- what the line says
+    until = "; until then: exit code: exit 30" if found else ""
+    assert told == (Verdict.FAIL, f"machinery: ConnectionError: refused{until}")
