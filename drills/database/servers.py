@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from rollback.database.scratch import ready
 from rollback.engine import Engine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from rollback.database.server import Server
@@ -47,3 +48,11 @@ def with_notes(
             session.execute("CREATE TABLE schema_migrations (version text PRIMARY KEY)")
             session.execute(f"CREATE TABLE notes AS {notes}".encode())
         yield one
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for something that has to come."""
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

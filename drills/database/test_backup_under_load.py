@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from drills.database.servers import IMAGE
+from drills.database.servers import IMAGE, until
 from rollback.database.backup.shelf import Shelf
 from rollback.database.backup.signing import Keys
 from rollback.database.backup.take import Order, take
@@ -126,12 +126,17 @@ def test_no_truncate_falls_between_snapshot_and_dump(server: Server, tmp_path: P
         session.execute("DROP TABLE IF EXISTS short; CREATE TABLE short (a int); INSERT INTO short VALUES (1)")
         shelf = Shelf(tmp_path / "shelf", Keys(tmp_path / "signing.key"))
         waiting = threading.Thread(target=truncate, args=(server,))
-        seen: list[tuple[object, ...] | None] = []
+        seen: list[bool] = []
+
+        def waits() -> bool:
+            row = session.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()
+            return bool(row and row[0])
 
         def progress(_done: int, _total: int) -> None:
             if waiting.ident is None:
                 waiting.start()
-            seen.append(session.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone())
+                until(lambda: not waiting.is_alive() or waits())
+            seen.append(waits())
 
         with shelf.held("drill"):
             try:
@@ -140,7 +145,7 @@ def test_no_truncate_falls_between_snapshot_and_dump(server: Server, tmp_path: P
                 told = ("could not obtain lock", "canceling statement due to")
                 assert any(one in refusal.found for one in told)  # noqa: PT017 -- one of two good ends
         waiting.join()
-    assert any(one and one[0] for one in seen), "the TRUNCATE did not wait for the backup"
+    assert any(seen), "the TRUNCATE did not wait for the backup"
     assert [one.manifest().state.tables["public.short"].count for one in shelf.all()] in ([], [1])
     assert list(shelf.folder.glob(".room-*")) == []
 

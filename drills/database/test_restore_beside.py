@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import psycopg
 import pytest
 
+from drills.database.servers import until
 from rollback.database.backup.shelf import Shelf
 from rollback.database.backup.signing import Keys
 from rollback.database.backup.take import Order, take
@@ -23,7 +24,7 @@ from rollback.engine import CommandFailed
 from rollback.outcome import Failed, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from rollback.database.backup.shelf import Backup
     from rollback.database.server import Connection
@@ -209,14 +210,6 @@ def test_applications_that_connect_again_are_away_for_a_moment(
     assert away < AWAY_SECONDS
     with server.connect(LIVE) as now:
         assert now.execute("SELECT count(*) FROM users").fetchone() == (200,)
-
-
-def until(holds: Callable[[], bool]) -> None:
-    """Wait for something that has to come."""
-    deadline = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_an_archive_that_cannot_be_restored_leaves_the_live_database_alone(
