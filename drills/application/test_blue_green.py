@@ -19,7 +19,7 @@ from fixtures.checks.residue import Allowed
 from fixtures.checks.zero import broken, zero
 from fixtures.faults.candidates import GOOD, INTERNAL_ERROR, UNREACHABLE
 from fixtures.faults.release import BadRelease
-from fixtures.operators import POLL_SECONDS, struck
+from fixtures.operators import LIMIT_SECONDS, POLL_SECONDS, struck
 from fixtures.scenario import Scenario
 from fixtures.verdict import Finding, Verdict
 
@@ -193,8 +193,8 @@ def slow_upload(drill: Drill) -> None:
 
 def _drip(drill: Drill) -> None:
     """Begins with the command's first step: how long its plan took is the host's affair."""
-    port = drill.stack.ports[0]
-    while '"step": "green' not in drill.journal():
+    port, deadline = drill.stack.ports[0], time.monotonic() + LIMIT_SECONDS
+    while '"step": "green' not in drill.journal() and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
     head = f"POST /api/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: {DRIPS}\r\n\r\n"
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)) as line:
