@@ -75,9 +75,10 @@ def earlier(path: Path, started: str = "") -> list[str]:
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     limit = datetime.fromisoformat(started).timestamp() * 1000 if started else math.inf
     try:
-        for line in lines:
-            _run(json.loads(line))
-        return [line for line in lines if json.loads(line)["timestamp"] < limit]
+        known = [(line, json.loads(line)) for line in lines]
+        for _, raw in known:
+            _run(raw)
+        return [line for line, raw in known if raw["timestamp"] < limit]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadLineError(f"{path.name} is not a history of runs: {error!r}") from error
 

@@ -140,6 +140,14 @@ def test_a_job_without_a_target_is_not_watched(tmp_path: Path, targets: dict[str
     assert set(one.without_target(PROMETHEUS, targets)) == {f"{job} has no target yet" for job in lacking}
 
 
+@pytest.mark.parametrize(
+    "configuration", ["", "global: {}\n", "scrape_configs: [{job_name: x, static_configs: null}]\n"]
+)
+def test_a_configuration_without_targets_lacks_none(tmp_path: Path, configuration: str) -> None:
+    """Nothing is named there: that is no error of this command."""
+    assert answering(tmp_path, {"yaml": configuration}).without_target(PROMETHEUS, asked()) == []
+
+
 @pytest.mark.parametrize("ready", [False, True])
 def test_it_watches_when_every_job_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ready: bool) -> None:  # noqa: FBT001 -- a case
     """The step is not done while no target is there: its proof a moment later would see them as not asked yet."""

@@ -167,8 +167,8 @@ class Evidence:
         folder, engine = room / "containers" / one.name, self.deployment.engine
         folder.mkdir(mode=0o700, parents=True)
         log = engine.save(commands.logs(one.id), folder / "log", both=True)
-        inspected = engine.save(commands.inspect("container", [one.id]), folder / "inspect.json")
-        if log.code or inspected.code:
+        state = engine.save(commands.inspect("container", [one.id]), folder / "inspect.json")
+        if log.code or state.code:
             raise Failed(f"Log or state of {one.name} cannot be read.", "`rollback resume` tries it again")
         listed = engine.ask(commands.changed_files(one.id)).splitlines()
         files.write(folder / "changed", "\n".join(listed) + "\n", mode=0o600)

@@ -248,8 +248,8 @@ def _jobs(configuration: str) -> list[str]:
     """Those that name targets."""
     from ruamel.yaml import YAML  # noqa: PLC0415 -- no other command needs it
 
-    jobs = YAML(typ="safe").load(configuration).get("scrape_configs") or []
-    return [one["job_name"] for one in jobs if any(some.get("targets") for some in one.get("static_configs", []))]
+    jobs = (YAML(typ="safe").load(configuration) or {}).get("scrape_configs") or []
+    return [one["job_name"] for one in jobs if any(some.get("targets") for some in one.get("static_configs") or [])]
 
 
 def _unlike(service: str, wanted: str, there: Collection[Container]) -> list[str]:
