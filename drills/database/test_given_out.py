@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
+from drills.database.servers import IMAGE
 from rollback.containment.given import lacking, session_of, there
 from rollback.containment.revocation import FILE, again
 from rollback.containment.table import ContainmentTable
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.engine, pytest.mark.database]
 
-IMAGE = "spheroseg-drill/db:15"
 TABLES = (
     "CREATE TABLE users (id int, password_hash text, must_reset_password bool, created_at timestamptz)",
     'CREATE TABLE "Sessions" (ended_at timestamptz, created_at timestamptz)',

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from drills.database.servers import IMAGE
 from rollback.database.contents import contents
 from rollback.database.rows.comparison import Comparison, Found, Wanted
 from rollback.database.rows.condition import EVERYTHING, condition
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.engine, pytest.mark.database]
 
-IMAGE = "spheroseg-drill/db:15"
 MIGRATIONS = Path(__file__).parents[2] / "fixtures/spheroseg/packages/backend/migrations"
 SEED, LIVE, THEN = "seed", "spheroseg", "spheroseg_then"
 PEOPLE = """
