@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import socket
+import os
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
 from drills.database.servers import IMAGE
-from rollback import commands
 from rollback.database import disposable
 from rollback.database.scratch import scratch
 from rollback.engine import Engine
 from rollback.outcome import Refused
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from rollback.database.server import Connection, Server
@@ -28,7 +29,21 @@ pytestmark = [pytest.mark.engine, pytest.mark.database]
 
 
 END_SECONDS = 10
-OF_THE_DEAD = f"{disposable.LABEL}=1/pid:[1]/{socket.gethostname()}/another-boot"
+
+
+@contextmanager
+def owned_containers(server: Server, count: int) -> Iterator[list[str]]:
+    """Running containers of a process that lives as long as the block: a command elsewhere sweeps them only then."""
+    names = [disposable.name("test") for _ in range(count)]
+    with subprocess.Popen(["sleep", "600"]) as owner:
+        try:
+            label = disposable.label().replace(f"={os.getpid()}/", f"={owner.pid}/")
+            for name in names:
+                argv = ["docker", "run", "--detach", "--name", name, "--label", label]
+                server.engine.ask([*argv, "--entrypoint", "sleep", IMAGE, "600"])
+            yield names
+        finally:
+            owner.kill()
 
 
 def others(connection: Connection, name: str) -> int:
@@ -90,18 +105,10 @@ def test_programs_write_into_any_folder(server: Server, tmp_path: Path) -> None:
 
 
 def test_what_a_killed_command_left_is_swept_and_the_living_are_not(server: Server) -> None:
-    """A scratch server goes with its owner: the next command removes it."""
-    name = disposable.name("test")
-    argv = [
-        "docker",
-        "run",
-        "-d",
-        "--name",
-        name,
-        "--label",
-        OF_THE_DEAD,
-    ]
-    server.engine.ask([*argv, "--entrypoint", "sleep", IMAGE, "600"])
+    """A scratch server goes with its owner: while that lives it is let be, the next command after it removes it."""
+    with owned_containers(server, 1) as (name,):
+        disposable.sweep(server.engine)
+        assert server.engine.run(["docker", "container", "inspect", name]).code == 0
     disposable.sweep(server.engine)
     assert server.engine.run(["docker", "container", "inspect", name]).code != 0
     assert server.engine.run(["docker", "container", "inspect", server.container]).code == 0
@@ -109,13 +116,12 @@ def test_what_a_killed_command_left_is_swept_and_the_living_are_not(server: Serv
 
 def test_commands_that_sweep_at_the_same_time_do_not_fail_each_other(server: Server) -> None:
     """Whoever is late finds the work done."""
-    for _ in range(3):
-        argv = ["docker", "run", "-d", "--name", disposable.name("test"), "--label", OF_THE_DEAD]
-        server.engine.ask([*argv, "--entrypoint", "sleep", IMAGE, "600"])
+    with owned_containers(server, 3) as names:
+        pass
     with ThreadPoolExecutor() as pool:
         for sweeping in [pool.submit(disposable.sweep, server.engine) for _ in range(4)]:
             sweeping.result()
-    assert "other-boot" not in server.engine.ask(commands.labelled(disposable.LABEL))
+    assert all(server.engine.run(["docker", "container", "inspect", name]).code != 0 for name in names)
 
 
 def test_an_image_that_cannot_be_had_is_a_sentence(tmp_path: Path) -> None:
