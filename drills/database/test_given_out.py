@@ -12,7 +12,7 @@ import pytest
 
 from drills.database.servers import IMAGE
 from rollback.containment.given import lacking, session_of, there
-from rollback.containment.revocation import FILE, again
+from rollback.containment.revocation import FILE, Revocation, again
 from rollback.containment.table import ContainmentTable
 from rollback.database.scratch import scratch
 from rollback.engine import Engine
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from rollback.database.server import Connection
+    from rollback.database.server import Connection, Server
 
 pytestmark = [pytest.mark.engine, pytest.mark.database]
 
@@ -49,10 +49,16 @@ NAMED = {
 
 
 @pytest.fixture(scope="module")
-def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A scratch server."""
+    with scratch(Engine(tmp_path_factory.mktemp("scratch")), IMAGE) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def session(server: Server) -> Iterator[Connection]:
     """A session on a database with accounts, sessions and tokens."""
-    engine = Engine(tmp_path_factory.mktemp("scratch"))
-    with scratch(engine, IMAGE) as one, one.connect("postgres", autocommit=True) as found:
+    with server.connect("postgres", autocommit=True) as found:
         for command in TABLES:
             found.execute(command.encode())
         yield found
@@ -108,10 +114,66 @@ def test_decoys_before_the_tables_deceive_nobody(session: Connection, tmp_path: 
         assert one.execute("SELECT count(*) FROM public.tokens WHERE revoked_at IS NULL").fetchall() == [(0,)]
 
 
-def test_own_sessions_are_not_deceived_either(session: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By which it is read what is still open, and what goes into the evidence."""
-    session.execute("SET search_path = audit, pg_catalog")
-    monkeypatch.setattr("rollback.database.server.session_of", lambda _: nullcontext(session))
-    nobody: Any = None
-    with session_of(nobody) as one:
-        assert one.execute("SHOW search_path").fetchall() == [("pg_catalog, public",)]
+def test_own_sessions_are_not_deceived_either(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By which it is read what is still open, and what goes into the evidence: from its first statement on."""
+    with server.connect("postgres", autocommit=True) as admin:
+        admin.execute("ALTER DATABASE postgres SET search_path = audit, pg_catalog")
+    monkeypatch.setattr("rollback.database.server.of_deployment", lambda _: nullcontext(server))
+    deployment: Any = SimpleNamespace(settings=SimpleNamespace(database=SimpleNamespace(name="postgres")))
+    with session_of(deployment) as one:
+        assert one.execute("SHOW search_path").fetchall() == [("pg_catalog,public",)]
+    with server.connect("postgres", autocommit=True) as admin:
+        assert admin.execute("SHOW search_path").fetchall() == [("audit, pg_catalog",)]
+        admin.execute("ALTER DATABASE postgres RESET search_path")
+
+
+#: What fires also for a session that replicates: it keeps the hash, the token and the role.
+ALWAYS = (
+    "CREATE FUNCTION public.kept() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'",
+    "CREATE TRIGGER kept BEFORE UPDATE ON public.users FOR EACH ROW EXECUTE FUNCTION public.kept()",
+    "ALTER TABLE public.users ENABLE ALWAYS TRIGGER kept",
+    """CREATE RULE "kept {} %s" AS ON UPDATE TO public.tokens DO INSTEAD NOTHING""",
+    """ALTER TABLE public.tokens ENABLE REPLICA RULE "kept {} %s" """,
+    "CREATE FUNCTION public.no() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$",
+    "CREATE EVENT TRIGGER no ON ddl_command_end EXECUTE FUNCTION public.no()",
+    "ALTER EVENT TRIGGER no ENABLE ALWAYS",
+)
+HEARING = """SELECT concat(evtname, evtenabled) FROM pg_event_trigger UNION ALL
+    SELECT concat(tgname, tgenabled) FROM pg_trigger UNION ALL
+    SELECT concat(rulename, ev_enabled) FROM pg_rewrite WHERE rulename ~ 'kept'"""
+
+
+def test_what_he_hung_on_the_tables_hears_nothing(server: Server, tmp_path: Path) -> None:
+    """Not by triggers, rules or event triggers that are always on either; all of it stands as it stood afterwards."""
+    with server.connect("postgres", autocommit=True) as admin:
+        admin.execute("CREATE DATABASE overheard")
+    (tmp_path / FILE).write_text(json.dumps([{"run": "run", "at": "2026-01-01T00:00:00+00:00"}]), encoding="utf-8")
+    table = ContainmentTable.model_validate({"tokens": {"tokens": "revoked_at"}})
+    deployment: Any = SimpleNamespace(settings=SimpleNamespace(containment=table), state=tmp_path)
+    with server.connect("overheard", autocommit=True) as one:
+        for command in (*INSIDE[:4], *ALWAYS):
+            one.execute(command.encode())
+        before = one.execute(HEARING).fetchall()
+        assert again(deployment, one) == 1
+        assert one.execute("SELECT password_hash, must_reset_password FROM public.users").fetchall() == [(None, True)]
+        assert one.execute("SELECT count(*) FROM public.tokens WHERE revoked_at IS NULL").fetchall() == [(0,)]
+        assert one.execute(HEARING).fetchall() == before == [("noA",), ("keptA",), ("kept {} %sR",)]
+
+
+def test_a_hash_that_came_back_is_told(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That the event was written down is no proof: the account has to have lost its hash, or to have a new one."""
+    with server.connect("postgres", autocommit=True) as admin:
+        admin.execute("CREATE DATABASE returned")
+    (tmp_path / FILE).write_text(json.dumps([{"run": "run", "at": "2026-01-01T00:00:00+00:00"}]), encoding="utf-8")
+    table = ContainmentTable.model_validate({"tokens": {"tokens": "revoked_at"}, "roles": ["postgres"]})
+    settings = SimpleNamespace(containment=table, database=SimpleNamespace(name="returned", user="postgres"))
+    deployment: Any = SimpleNamespace(settings=settings, state=tmp_path)
+    monkeypatch.setattr("rollback.database.server.of_deployment", lambda _: nullcontext(server))
+    with server.connect("returned", autocommit=True) as one:
+        for command in INSIDE[:4]:
+            one.execute(command.encode())
+        again(deployment, one)
+        assert Revocation(deployment, "run").reading().holds
+        for value, holds in (("hash", False), ("new", True)):
+            one.execute("UPDATE users SET password_hash = %s", (value,))
+            assert Revocation(deployment, "run").reading().holds is holds

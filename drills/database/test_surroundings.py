@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from drills.database.servers import IMAGE
+from rollback.containment.given import undeceived
 from rollback.containment.surroundings import Recorded, Surroundings
 from rollback.database import cluster
 from rollback.database.backup import state
@@ -119,6 +120,69 @@ def test_all_of_it_at_once(server: Server, known: Surroundings) -> None:
     assert found(server, known) == []
     with server.connect("spheroseg_before_r1") as kept:
         assert kept.execute("SELECT 1").fetchone() == (1,)
+
+
+#: He has a view of roles and an operator of his own asked first, in every database that he could open.
+BLINDFOLD = (
+    "CREATE SCHEMA audit",
+    "CREATE VIEW audit.pg_roles AS SELECT * FROM pg_catalog.pg_roles WHERE rolname <> 'backup_agent'",
+    "CREATE FUNCTION audit.never(name, text) RETURNS bool LANGUAGE sql AS 'SELECT false'",
+    "CREATE OPERATOR audit.= (LEFTARG = name, RIGHTARG = text, FUNCTION = audit.never)",
+)
+
+
+@pytest.fixture
+def blinded(server: Server) -> Iterator[Server]:
+    """The server with a planted role and a search_path by which the catalogues say nothing of it."""
+    path = "audit, public, pg_catalog"
+    for database in ("postgres", LIVE):
+        with server.connect(database, autocommit=True) as session:
+            for command in BLINDFOLD:
+                session.execute(command.encode())
+    with server.connect("postgres", autocommit=True) as admin:
+        admin.execute("CREATE ROLE backup_agent LOGIN SUPERUSER")
+        admin.execute(f"ALTER ROLE postgres SET search_path = {path}".encode())
+    yield server
+    with undeceived(server).connect("postgres", autocommit=True) as admin:
+        admin.execute("ALTER ROLE postgres RESET search_path")
+        admin.execute("DROP ROLE IF EXISTS backup_agent")
+    for database in ("postgres", LIVE):
+        with server.connect(database, autocommit=True) as session:
+            session.execute("DROP SCHEMA audit CASCADE")
+
+
+def test_a_search_path_of_his_hides_nothing(blinded: Server, known: Surroundings) -> None:
+    """Believed as it is set, it does; a session of the containment does not ask what he has put first."""
+    assert "backup_agent" not in " ".join(found(blinded, known))
+    told = found(undeceived(blinded), known)
+    assert "backup_agent" in told
+    assert "set search_path=audit, public, pg_catalog" in " ".join(told)
+    known.put_right(undeceived(blinded))
+    assert found(undeceived(blinded), known) == []
+
+
+def test_what_he_owned_goes_without_hearing_of_it(server: Server, known: Surroundings) -> None:
+    """An event trigger that is always on would make his role again while it is dropped; the team's own stay on."""
+    with server.connect(LIVE, autocommit=True) as session:
+        session.execute("CREATE ROLE backup_agent LOGIN SUPERUSER")
+        session.execute("CREATE TABLE public.loot ()")
+        session.execute("ALTER TABLE public.loot OWNER TO backup_agent")
+        session.execute("GRANT SELECT ON public.loot TO backup_agent")
+        body = "BEGIN IF to_regrole('backup_again') IS NULL THEN CREATE ROLE backup_again SUPERUSER; END IF; END"
+        session.execute(
+            f"CREATE FUNCTION public.again() RETURNS event_trigger LANGUAGE plpgsql AS $$ {body} $$".encode()
+        )
+        session.execute("CREATE EVENT TRIGGER again ON ddl_command_end EXECUTE FUNCTION public.again()")
+        session.execute("ALTER EVENT TRIGGER again ENABLE ALWAYS")
+    known.put_right(server)
+    assert found(server, known) == []
+    with server.connect(LIVE, autocommit=True) as session:
+        assert session.execute("SELECT evtname::text, evtenabled::text FROM pg_event_trigger").fetchall() == [
+            ("again", "A")
+        ]
+        session.execute("ALTER EVENT TRIGGER again DISABLE")
+        session.execute("DROP FUNCTION public.again() CASCADE")
+        session.execute("DROP TABLE public.loot")
 
 
 def test_a_command_that_was_the_teams_is_told_and_not_guessed(server: Server) -> None:

@@ -1,8 +1,12 @@
-"""Where rollback.toml says that what was given out is kept: whether the database has these tables and columns."""
+"""How a database that somebody was in is asked and changed: not by his names, and without his triggers.
+
+And whether it has the tables and columns in which, as rollback.toml says, it is kept what was given out.
+"""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rollback.database import server
@@ -13,14 +17,24 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from rollback.containment.table import ContainmentTable
-    from rollback.database.server import Connection
+    from rollback.database.server import Connection, Server
     from rollback.deployment import Deployment
 
-__all__ = ["CREATED", "lacking", "session_of", "there", "undeceived"]
+__all__ = ["CREATED", "lacking", "server_of", "session_of", "there", "undeceived", "unheard"]
 
 #: Column of a table of tokens that says since when there is one.
 CREATED = "created_at"
 
+_PATH = "pg_catalog,public"
+_AGAIN = {"A": "ENABLE ALWAYS", "R": "ENABLE REPLICA"}
+_HEARING = """
+    SELECT how, before, after FROM (
+        SELECT 1, evtenabled, format('ALTER EVENT TRIGGER %I', evtname), '' FROM pg_event_trigger
+        UNION ALL SELECT 2, tgenabled, format('ALTER TABLE %s', tgrelid::regclass), format('TRIGGER %I', tgname)
+            FROM pg_trigger WHERE NOT tgisinternal
+        UNION ALL SELECT 2, ev_enabled, format('ALTER TABLE %s', ev_class::regclass), format('RULE %I', rulename)
+            FROM pg_rewrite) AS hearing (turn, how, before, after)
+    WHERE how IN ('A', 'R') ORDER BY turn, before, after"""
 _COLUMNS = "SELECT attname::text FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped"
 _TABLES = """
     SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -28,24 +42,53 @@ _TABLES = """
     AND n.nspname <> ALL(%s) ORDER BY 1"""
 
 
-def undeceived(session: Connection) -> None:
-    """Names mean what they say: one without a schema is of `public`, whatever the database's settings are by now.
+def undeceived(live: Server) -> Server:
+    """Its sessions take names as they say: first the server's own, then those of `public`, whatever is set by now.
 
-    An intruder who sets its search_path would otherwise have empty tables of his own asked, and his own operators.
+    An intruder who sets the search_path of the database or of a role would otherwise have tables of his own asked, and
+    views of his own instead of the catalogues. It is a setting of the connection: his are not even begun with.
     """
-    session.execute("SET search_path = pg_catalog, public")
+    return replace(live, search_path=_PATH)
+
+
+@contextmanager
+def server_of(deployment: Deployment) -> Iterator[Server]:
+    """The database service of the deployment, `undeceived`.
+
+    Raises:
+        Failed: it does not run.
+    """
+    with server.of_deployment(deployment) as live:
+        yield undeceived(live)
 
 
 @contextmanager
 def session_of(deployment: Deployment) -> Iterator[Connection]:
-    """A session on the live database, as `undeceived` makes it.
+    """A session on the live database, `undeceived`, in autocommit.
 
     Raises:
         Failed: it does not run, or cannot be reached.
     """
-    with server.session_of(deployment) as session:
-        undeceived(session)
+    with server_of(deployment) as live, live.connect(deployment.settings.database.name, autocommit=True) as session:
         yield session
+
+
+@contextmanager
+def unheard(session: Connection) -> Iterator[None]:
+    """One transaction in which nothing fires that hangs on the database: no trigger, event trigger or rule.
+
+    session_replication_role silences those of the usual kind. What is switched on for replicas or for always, as an
+    intruder would, is switched off by name, and on again before the transaction ends: afterwards all is as it was.
+    """
+    with session.transaction():
+        session.execute(f"SET LOCAL search_path = {_PATH}".encode())
+        session.execute("SET LOCAL session_replication_role = replica")
+        hearing: list[Any] = session.execute(_HEARING).fetchall()
+        for _, before, after in hearing:  # event triggers first: they would hear of the others
+            session.execute(f"{before} DISABLE {after}".encode())
+        yield
+        for how, before, after in reversed(hearing):
+            session.execute(f"{before} {_AGAIN[how]} {after}".encode())
 
 
 def there(session: Connection, name: str) -> bool:

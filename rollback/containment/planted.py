@@ -10,8 +10,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rollback.containment.given import server_of
 from rollback.containment.surroundings import Surroundings, shut
-from rollback.database import fingerprint, server
+from rollback.database import fingerprint
 from rollback.database.attic import schemas
 from rollback.database.beside import kept_name
 from rollback.parts import files
@@ -70,7 +71,7 @@ class Planted:
             Failed: the database cannot be reached.
             psycopg.Error: PostgreSQL refuses.
         """
-        with server.of_deployment(self.deployment) as live:
+        with server_of(self.deployment) as live:
             found = self._listed(live)
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             files.write(self.folder / _LIST, json.dumps(found, indent=1) + "\n", mode=0o600)
@@ -140,7 +141,7 @@ class Planted:
         told = self.told()
         if not told:
             return Reading(holds=False, seen="not compared")
-        with server.of_deployment(self.deployment) as live, live.connect(self._around.live) as session:
+        with server_of(self.deployment) as live, live.connect(self._around.live) as session:
             left = [f"role {one}" for one in self._around.strangers(session)] + self._around.changed(live, session)
             row: Any = session.execute(
                 "SELECT datallowconn FROM pg_database WHERE datname = %s", (self._old,)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg import sql
 
 from rollback import commands
-from rollback.containment.given import CREATED, lacking, session_of, there, undeceived
+from rollback.containment.given import CREATED, lacking, session_of, there, unheard
 from rollback.database.attic import PREFIX
 from rollback.database.names import relation
 from rollback.outcome import Failed, Refused
@@ -68,10 +68,8 @@ def again(deployment: Deployment, session: Connection) -> int:
         session: on that database, in autocommit.
     """
     table = deployment.settings.containment
-    undeceived(session)
-    # what an intruder has hung on the tables does not hear of it
-    session.execute("SET session_replication_role = replica")
-    return sum(_carried_out(session, table, one) for one in _decrees(deployment.state / FILE))
+    with unheard(session):
+        return sum(_carried_out(session, table, one) for one in _decrees(deployment.state / FILE))
 
 
 def nothing_older(deployment: Deployment, what: str, at: datetime) -> None:
@@ -244,14 +242,18 @@ class Revocation:
         return _number(session, question.format(*names), decree.at)
 
     def _due(self, session: Connection, decree: Decree) -> tuple[int, int]:
-        """Accounts of then without an event, and events."""
+        """Accounts of then without an event, or still with the hash that it set aside, and events."""
         users = self._table.users
         if not there(session, f"{ASIDE}.password_resets"):
             return 1, 0
         question = sql.SQL(
             "SELECT count(*) FROM {} u WHERE u.{} <= %s AND NOT EXISTS (SELECT FROM {} a WHERE a.account = u.{}::text"
-            " AND a.run = %s AND a.carried_out)"
-        ).format(relation(users.table), sql.Identifier(users.created), _TABLE, sql.Identifier(users.id))
+            " AND a.run = %s AND a.carried_out"
+            " AND (u.{password} IS NULL OR u.{password} IS DISTINCT FROM a.password_hash))"
+        ).format(
+            *(relation(users.table), sql.Identifier(users.created), _TABLE, sql.Identifier(users.id)),
+            password=sql.Identifier(users.password),
+        )
         told = sql.SQL("SELECT count(*) FROM {} WHERE run = %s").format(_TABLE)
         return _number(session, question, decree.at, self.run), _number(session, told, self.run)
 

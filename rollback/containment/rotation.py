@@ -15,6 +15,7 @@ from psycopg import sql
 
 from rollback import commands
 from rollback.containment import ways
+from rollback.containment.given import server_of
 from rollback.containment.keyring import KEEP, Keyring, Revoked, pairs, rewritten, unnamed
 from rollback.database import disposable, server
 from rollback.outcome import Failed, Refused
@@ -151,7 +152,7 @@ class Rotation:
         passwords = self._passwords(fresh)
         if not passwords:
             return
-        with server.of_deployment(self.deployment) as live, live.connect("postgres", autocommit=True) as session:
+        with server_of(self.deployment) as live, live.connect("postgres", autocommit=True) as session:
             for role, password in passwords.items():
                 # only the verifier travels: a server that logs statements logs no password
                 verifier = session.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()

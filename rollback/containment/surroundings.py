@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
+from rollback.containment.given import unheard
 from rollback.database import cluster
 from rollback.database.backup import state
 from rollback.database.beside import PRIVILEGES, put_setting
@@ -120,11 +121,11 @@ class Surroundings:
             rows = admin.execute("SELECT datname FROM pg_database WHERE datallowconn").fetchall()
         for (database,) in rows:
             with live.connect(str(database), autocommit=True) as session:
-                session.execute("SET session_replication_role = replica")
                 # the database of before is kept as it was, read-only, and holds what is his as well
                 session.execute("SET default_transaction_read_only = off")
-                session.execute(sql.SQL("REASSIGN OWNED BY {} TO {}").format(role, heir))
-                session.execute(sql.SQL("DROP OWNED BY {}").format(role))
+                with unheard(session):
+                    session.execute(sql.SQL("REASSIGN OWNED BY {} TO {}").format(role, heir))
+                    session.execute(sql.SQL("DROP OWNED BY {}").format(role))
         with live.connect("postgres", autocommit=True) as admin:
             admin.execute(sql.SQL("DROP ROLE {}").format(role))
 

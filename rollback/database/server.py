@@ -57,6 +57,7 @@ class Server:
         user: a superuser.
         socket: the folder of the tunnel's socket.
         password: for a server that does not trust its own 127.0.0.1; empty otherwise.
+        search_path: of its sessions, whatever is set for the database or the role; empty: as it is set there.
     """
 
     engine: Engine
@@ -65,6 +66,7 @@ class Server:
     user: str
     socket: Path
     password: str = field(default="", repr=False)
+    search_path: str = ""
 
     def connect(self, database: str, *, autocommit: bool = False) -> Connection:
         """A session in which equal rows have equal text.
@@ -72,7 +74,8 @@ class Server:
         Raises:
             Failed: the server cannot be reached or refuses.
         """
-        options = " ".join(f"-c {key}={value.replace(' ', chr(92) + ' ')}" for key, value in _SETTINGS.items())
+        settings = _SETTINGS | ({"search_path": self.search_path} if self.search_path else {})
+        options = " ".join(f"-c {key}={value.replace(' ', chr(92) + ' ')}" for key, value in settings.items())
         try:
             return psycopg.connect(
                 host=str(self.socket),
