@@ -25,7 +25,15 @@ FACTS = {"section": "Post-Rollback Actions / Verification Checklist", "procedure
 
 def inspected(damaged: Damaged, *, monitored: bool = False) -> Scenario:
     """One release, recorded, and then damaged."""
-    return Scenario(releases=(GOOD,), fault=damaged, command=("verify", GOOD), serves={}, monitored=monitored)
+    return Scenario(
+        releases=(GOOD,),
+        fault=damaged,
+        command=("verify", GOOD),
+        serves={},
+        monitored=monitored,
+        # of which half may get lost users need twenty seconds, where the host has nothing else to do
+        patience=120.0,
+    )
 
 
 @pytest.mark.drill(id="verification-lines", **FACTS)

@@ -18,7 +18,7 @@ from fixtures.checks.residue import residue
 from fixtures.faults import disaster
 from fixtures.operators import REFUSED, USAGE, Kill, KilledOperator, ended
 from fixtures.recovering import FACTS, down_meanwhile, nothing_lost, recovered, told
-from fixtures.sweep import PROJECT
+from fixtures.sweep import PROJECT, image_names
 from fixtures.variations import each
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def set_aside(case: Case) -> list[Finding]:
     mine: dict[str, str | list[str] | bool] = {"label": f"{PROJECT}={case.stack.project}"}
     with closing(docker.from_env()) as client:
         kept = [str(one.name) for one in client.volumes.list(filters=mine) if "_kept-" in str(one.name)]
-        images = [tag for one in client.images.list() for tag in one.tags if ":retired-" in tag]
+        images = [one for one in image_names(client) if ":retired-" in one]
     ours = [one for one in images if f"/{case.stack.project}/db:" in one]
     return [
         finding("evidence of the data", len(kept) == 1, f"volumes set aside: {kept}"),

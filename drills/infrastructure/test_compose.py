@@ -15,7 +15,7 @@ from fixtures.faults.candidates import GOOD
 from fixtures.faults.composition import ADDED, FILE, KINDS, broken
 from fixtures.operators import ended
 from fixtures.scenario import AFTER_APPLICATION, Scenario
-from fixtures.sweep import PROJECT
+from fixtures.sweep import PROJECT, image_names
 from fixtures.variations import each
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _added(case: Case) -> list[Finding]:
     with closing(docker.from_env()) as client:
         left = [one.name for one in client.containers.list(all=True, filters=mine) if ADDED in str(one.name)]
         volumes = [one.name for one in client.volumes.list(filters=mine) if ADDED in str(one.name)]
-        kept = [tag for one in client.images.list() for tag in one.tags if f"{ADDED}:retired-" in tag]
+        kept = [one for one in image_names(client) if f"{ADDED}:retired-" in one]
     needed = case.stack.rollback("volume", "drop", f"{case.stack.project}_uploads_data", "--yes")
     dropped = case.stack.rollback("volume", "drop", *map(str, volumes), "--yes")
     with closing(docker.from_env()) as client:

@@ -164,7 +164,8 @@ import time
 def stack():
     yield
     pathlib.Path("tearing-down").touch()
-    time.sleep(0.5)
+    while not pathlib.Path("cancelled again").exists():
+        time.sleep(0.02)
     pathlib.Path("torn-down").touch()
 
 @pytest.mark.engine
@@ -182,8 +183,9 @@ def test_sigterm_tears_down(project: pytest.Pytester) -> None:
     with subprocess.Popen(argv, cwd=project.path, env=os.environ, stdout=subprocess.PIPE, text=True) as process:
         _await(project.path / "started")
         process.send_signal(signal.SIGTERM)
-        _await(project.path / "tearing-down")  # the second one arrives within what the first one began
+        _await(project.path / "tearing-down")
         process.send_signal(signal.SIGTERM)
+        (project.path / "cancelled again").touch()  # the second one arrived within what the first one began
         output, _ = process.communicate(timeout=30)
     assert (project.path / "torn-down").exists(), output
     assert process.returncode == pytest.ExitCode.INTERRUPTED

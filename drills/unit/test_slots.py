@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import getpass
 import threading
+import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock, Timeout
 
 from fixtures.slots import slot
 
@@ -39,3 +42,35 @@ def test_a_block_that_fails_gives_its_place_back(tmp_path: Path) -> None:
         raise ZeroDivisionError
     with slot(tmp_path, 1):
         pass
+
+
+def test_whoever_has_waited_is_first(tmp_path: Path) -> None:
+    """A run that goes from drill to drill would else keep its place to the end, whoever waits."""
+    ended, order = threading.Event(), list[str]()
+    turn = FileLock(tmp_path / f"spheroseg-drills-{getpass.getuser()}-next.lock")
+
+    def another() -> None:
+        with slot(tmp_path, 1):
+            order.append("who waited")
+            ended.wait(30)
+
+    with slot(tmp_path, 1):
+        waiting = threading.Thread(target=another, daemon=True)
+        waiting.start()
+        deadline = time.monotonic() + 30
+        while _is_free(turn):
+            assert time.monotonic() < deadline, "nobody waits for his turn"
+            time.sleep(0.01)
+    threading.Timer(1.0, ended.set).start()
+    with slot(tmp_path, 1):
+        order.append("who gave it back")
+    assert order == ["who waited", "who gave it back"]
+    waiting.join()
+
+
+def _is_free(lock: FileLock) -> bool:
+    try:
+        with lock.acquire(blocking=False):
+            return True
+    except Timeout:
+        return False
