@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from drills.database.servers import IMAGE
+from drills.database.servers import IMAGE, until
 from rollback.database import disposable
 from rollback.database.scratch import scratch
 from rollback.engine import Engine
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
     from rollback.database.server import Connection, Server
 
 pytestmark = [pytest.mark.engine, pytest.mark.database]
-
-
-END_SECONDS = 10
 
 
 @contextmanager
@@ -80,10 +76,7 @@ def test_a_client_that_is_killed_is_noticed_by_the_server(server: Server) -> Non
         assert victim.stdout.readline() == "up\n"
         assert others(watch, "victim") == 1
         victim.kill()
-        deadline = time.monotonic() + END_SECONDS
-        while others(watch, "victim") and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert others(watch, "victim") == 0
+        until(lambda: others(watch, "victim") == 0)
 
 
 def test_a_session_that_the_server_ends_is_noticed_by_the_client(server: Server) -> None:

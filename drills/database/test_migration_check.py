@@ -258,11 +258,13 @@ def test_a_table_that_cannot_be_filled_is_named(judge: Callable[..., Report]) ->
 
 
 def test_a_statement_that_never_ends_is_ended(server: Server, tmp_path: Path) -> None:
-    """After the limit it counts as a failure, and the check goes on."""
+    """After the limit it counts as a failure, and the check goes on; whoever comes next has no limit."""
     written(tmp_path, {"001_x.sql": "SELECT pg_sleep(60);", "002_y.sql": "CREATE TABLE y (a int);"})
     with Bench.opened(server, "spheroseg", "public.schema_migrations", 1) as bench:
         slow, good = Checker(bench, find(tmp_path), tmp_path).run().checked
     assert (slow.failures["up"].sqlstate, good.applies) == ("57014", True)
+    with server.connect("postgres") as session:
+        assert session.execute("SHOW statement_timeout").fetchone() == ("0",)
 
 
 def test_a_migration_that_ends_its_own_session(judge: Callable[..., Report]) -> None:

@@ -12,7 +12,7 @@ from rollback.deployment import Container
 
 def inspected(seconds_ago: float, restarts: int = 0, health: str | None = None, **state: bool) -> dict[str, Any]:
     """As `docker container inspect` says it, with the engine's nine digits."""
-    started = (datetime.now(UTC) - timedelta(seconds=seconds_ago)).isoformat().replace("+00:00", "000Z")
+    started = (datetime.now(UTC) - timedelta(seconds=seconds_ago)).strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
     told = {"Running": True, "Restarting": False, "StartedAt": started, **state}
     return {
         "Id": "1", "Name": "/one", "Image": "i", "Config": {"Labels": {}}, "RestartCount": restarts,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def there(tmp_path: Path) -> Any:
     """A deployment with nothing in it, and an engine that does whatever it is asked."""
     settings = SimpleNamespace(
-        timing=SimpleNamespace(healthy=1),
+        timing=SimpleNamespace(healthy=30),
         database=SimpleNamespace(service="db"),
         containment=SimpleNamespace(redis=None),
         edge=SimpleNamespace(reload=[]),

@@ -103,7 +103,7 @@ class Screen:
 def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
     """The reference's settings with a file of targets; its edge's log is none of this test's business."""
     text = (REFERENCE / "rollback.toml").read_text(encoding="utf-8").split("[notify]")[0]
-    table = '\n[notify]\ntargets_file = "who is told ü.conf"\nseconds = 5\nminor = ["On-Call"]\n'
+    table = '\n[notify]\ntargets_file = "who is told ü.conf"\nseconds = 30\nminor = ["On-Call"]\n'
     (tmp_path / "rollback.toml").write_text(text + table, encoding="utf-8")
     monkeypatch.setattr(impact, "measure", lambda *_: {"reason": "not asked here"})
     return Deployment.load(tmp_path)

@@ -35,7 +35,8 @@ from rollback import lock
 from rollback.engine import Engine
 with lock.held(Path(sys.argv[1]), "application"):
     print("held", flush=True)
-    script = "import sys, time; open(sys.argv[1], 'w').close(); time.sleep(float(sys.argv[2]))"
+    script = "import pathlib, sys, time; one = pathlib.Path(sys.argv[1]); one.touch(); time.sleep(float(sys.argv[2]))"
+    script += "; one.write_text('done')"
     Engine(Path(sys.argv[1]).parent).run([sys.executable, "-c", script, sys.argv[2], sys.argv[3]])
 """
 
@@ -79,8 +80,8 @@ def test_a_holder_that_was_killed_holds_nothing(tmp_path: Path) -> None:
 
 
 @contextmanager
-def orphan(path: Path, seconds: float) -> Iterator[None]:
-    """What a killed command has started goes on for some seconds."""
+def orphan(path: Path, seconds: float) -> Iterator[Path]:
+    """What a killed command has started goes on for some seconds, and says in a file when it is done."""
     begun = path.with_name("begun")
     with holder(path, LEAVE_A_CHILD, str(begun), str(seconds)) as other:
         deadline = time.monotonic() + 30
@@ -90,22 +91,20 @@ def orphan(path: Path, seconds: float) -> Iterator[None]:
         other.kill()
         # dead and still in the table of processes, as under a parent that has not looked yet
         os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
-        yield
+        yield begun
 
 
 def test_what_a_killed_command_has_started_is_waited_for(tmp_path: Path) -> None:
     """A `docker` that outlives its killed operator still changes the deployment: nobody works beside it."""
     path = tmp_path / "lock"
-    with orphan(path, 1.0):
-        began = time.monotonic()
-        with lock.held(path, "resume"):
-            assert time.monotonic() - began > 0.5
+    with orphan(path, 1.0) as work, lock.held(path, "resume"):
+        assert work.read_text(encoding="utf-8") == "done"
 
 
 def test_what_a_killed_command_has_started_is_not_waited_for_for_ever(tmp_path: Path) -> None:
     """After the patience it is a refusal that says what to look for."""
     path = tmp_path / "lock"
-    with orphan(path, 3.0), pytest.raises(Refused) as caught, lock.held(path, "resume", patience=0.2):
+    with orphan(path, 20.0), pytest.raises(Refused) as caught, lock.held(path, "resume", patience=0.2):
         pytest.fail("two hold the lock")
     assert "was killed, and what it started still works after 0.2 s" in caught.value.found
 

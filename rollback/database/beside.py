@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, LiteralString
 
@@ -46,6 +47,13 @@ _SETTINGS = """
            split_part(one, '=', 1), substr(one, strpos(one, '=') + 1)
     FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) one
     WHERE d.datname = %s AND NOT (s.setrole = 0 AND split_part(one, '=', 1) = %s) ORDER BY 1, 2"""
+#: Without what PostgreSQL notes of tables when it analyses them: it does so by itself and whenever it likes.
+_WRITTEN = """
+    SELECT tup_inserted + tup_updated + tup_deleted - (
+        SELECT sum(pg_stat_get_tuples_inserted(one) + pg_stat_get_tuples_updated(one) + pg_stat_get_tuples_deleted(one))
+        FROM pg_class c, unnest(ARRAY[c.oid, c.reltoastrelid]) one
+        WHERE c.oid IN ('pg_statistic'::regclass, 'pg_statistic_ext_data'::regclass))
+    FROM pg_stat_database WHERE datname = current_database()"""
 #: Of the whole database it is ours alone: whoever wants that reads a database that nobody writes would not restore it.
 _READ_ONLY = "default_transaction_read_only"
 
@@ -193,14 +201,23 @@ class Beside:
 
     def _exchange(self, live: str, aside: str, incoming: str, unwritten_since: int | None) -> float:
         """Two renames in one transaction: there is always a database of the live name."""
-        began = time.monotonic()
-        with self.server.connect("postgres", autocommit=True) as admin:
+        with ExitStack() as stack:
+            witness = None
+            if unwritten_since is not None:
+                # who is in already may ask when nobody gets in any more
+                self.reopen()
+                witness = stack.enter_context(self.server.connect(live, autocommit=True))
+            admin = stack.enter_context(self.server.connect("postgres", autocommit=True))
+            began = time.monotonic()
             for name in (live, incoming):
                 admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(name)))
-            wait_until(lambda: _emptied(admin, live, incoming), seconds=_SETTLE_SECONDS, what="the end of all sessions")
-            if unwritten_since is not None and self.written() != unwritten_since:
-                self.reopen()
-                raise Overtaken(f"Somebody has written into {live} since its late writes were listed.")
+            if witness is not None:
+                _empty(admin, live, incoming, but=witness.info.backend_pid)
+                if _written(witness) != unwritten_since:
+                    self.reopen()
+                    raise Overtaken(f"Somebody has written into {live} since its late writes were listed.")
+                witness.close()
+            _empty(admin, live, incoming)
             with admin.transaction():
                 for old, new in ((live, aside), (incoming, live)):
                     command = sql.SQL("ALTER DATABASE {} RENAME TO {}")
@@ -227,8 +244,8 @@ class Beside:
 
     def written(self) -> int:
         """Rows that were ever written in the live database, as PostgreSQL counts them when sessions end."""
-        question = "SELECT tup_inserted + tup_updated + tup_deleted FROM pg_stat_database WHERE datname = %s"
-        return int(self._row(question, self.live)[0])
+        with self.server.connect(self.live, autocommit=True) as session:
+            return _written(session)
 
     def stop_writes(self) -> None:
         """Whoever connects to the live database from now on reads; sessions of before are ended."""
@@ -315,9 +332,18 @@ def put_setting(admin: Connection, database: sql.Identifier, role: str, key: str
     admin.execute(sql.SQL("RESET {}").format(name))
 
 
-def _emptied(admin: Connection, *names: str) -> tuple[bool, str]:
-    """End the sessions of databases that let nobody in any more."""
-    question = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = ANY(%s)"
-    row = admin.execute(question, (list(names),)).fetchone()
-    left = int(str(row[0])) if row else 0
-    return left == 0, f"{left} sessions"
+def _written(session: Connection) -> int:
+    row = session.execute(_WRITTEN).fetchone()
+    return int(str(row[0])) if row else 0
+
+
+def _empty(admin: Connection, *names: str, but: int = 0) -> None:
+    """End the sessions of databases that let nobody in any more, all but one."""
+    question = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = ANY(%s) AND pid <> %s"
+
+    def emptied() -> tuple[bool, str]:
+        row = admin.execute(question, (list(names), but)).fetchone()
+        left = int(str(row[0])) if row else 0
+        return left == 0, f"{left} sessions"
+
+    wait_until(emptied, seconds=_SETTLE_SECONDS, what="the end of all sessions")

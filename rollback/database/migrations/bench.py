@@ -152,6 +152,8 @@ class Bench:
         self._close()
         for name in (self.database, _BEFORE):
             self._drop(name)
+        # else whoever comes next to this server has it from the beginning, to make and drop databases within
+        self.admin.execute(sql.SQL("ALTER ROLE {} RESET statement_timeout").format(sql.Identifier(self.server.user)))
 
     def _connect(self, database: str) -> Connection:
         connection = self.server.connect(database, autocommit=True)
