@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,8 +9,8 @@ import pytest
 from fixtures.case import finding
 from fixtures.checks.residue import Allowed
 from fixtures.contents import schema, values
-from fixtures.drill import MachineryError
 from fixtures.faults.candidates import withdrawn
+from fixtures.newcomer import signed_in
 from fixtures.operators import ended
 from fixtures.scenario import AFTER_APPLICATION, Scenario
 from fixtures.verdict import Finding, Verdict
@@ -51,9 +50,7 @@ KEPT = {
     "events": "SELECT * FROM system_events",
     "numbers of events": "SELECT pg_sequence_last_value('system_events_id_seq')",
 }
-LEAST_SESSIONS = 3
-LIMIT_SECONDS = 60
-POLL_SECONDS = 0.1
+SIGN_INS = 3
 RESIDUE = (
     *AFTER_APPLICATION,
     Allowed("image spheroseg-drill/*:v4.0.0", "the withdrawn release's own image names", expected=False),
@@ -62,12 +59,8 @@ RESIDUE = (
 
 
 def sessions_listed(drill: Drill) -> None:
-    """Users of the release sign in: there is something that taking 012 back could lose."""
-    deadline = time.monotonic() + LIMIT_SECONDS
-    while drill.stack.sql("SELECT count(*) FROM users WHERE last_login_at IS NOT NULL") < LEAST_SESSIONS:
-        if time.monotonic() > deadline:
-            raise MachineryError(f"fewer than {LEAST_SESSIONS} users signed in at the new release")
-        time.sleep(POLL_SECONDS)
+    """Somebody signs in at the release, while users do when they like: taking 012 back could lose something."""
+    signed_in(drill.stack, "newcomer", times=SIGN_INS)
 
 
 def one_by_one(drill: Drill) -> Iterator[tuple[tuple[str, ...], Outcome]]:
