@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 
 from drills.database.diary import BAD, DIARY, MOTHER, OTHERS, then
@@ -190,6 +191,36 @@ def test_behind_a_long_reader_it_gives_up_and_users_wait_for_a_moment_only(
     assert f"SELECT pg_terminate_backend({pid});" in caught.value.next_step
     assert len(waits) > 5
     assert max(waits) < LONGEST_WAIT_SECONDS
+
+
+def test_a_user_who_has_read_and_waits_to_write_is_not_the_one_to_give_up(
+    server: Server, session: Connection, made: Made
+) -> None:
+    """He holds what the script wants, and waits for what it holds: it tries again, and he never hears of it."""
+    locked = "SELECT FROM pg_locks WHERE relation = 'mother'::regclass AND mode = 'ShareRowExclusiveLock' AND granted"
+    reads, ends = threading.Event(), list[str]()
+
+    def use() -> None:
+        with server.connect("live") as user, server.connect("live", autocommit=True) as watch:
+            user.execute("SELECT count(*) FROM child")
+            reads.set()
+            until(lambda: watch.execute(locked).fetchone() is not None)
+            try:
+                user.execute("UPDATE mother SET name = 'written meanwhile' WHERE id = 1")
+            except psycopg.Error as error:
+                ends.append(str(error))
+            else:
+                ends.append("well")
+
+    other = threading.Thread(target=use)
+    other.start()
+    reads.wait()
+    # PostgreSQL looks whether anybody waits in a circle when the user has waited for a second
+    work(session).back(replace(DIARY, down=f"SELECT pg_sleep(0.7); {DIARY.down}"), made)
+    other.join()
+    assert ends == ["well"]
+    assert session.execute("SELECT name FROM mother WHERE id = 1").fetchall() == [("written meanwhile",)]
+    assert session.execute("SELECT version FROM schema_migrations").fetchall() == [("001",)]
 
 
 def test_a_reader_that_ends_is_waited_for(server: Server, session: Connection, made: Made) -> None:

@@ -27,6 +27,8 @@ ADVISORY = 0x5EED_0BAC
 
 #: A try waits so long for each lock, and everybody behind it as well; then it lets go for a moment.
 LOCK_TIMEOUT = "500ms"
+#: Of two who wait for each other the one gives up who looks first: a user looks after a second, unless set otherwise.
+DEADLOCK_TIMEOUT = "10ms"
 #: How long somebody else may still be migrating.
 ALONE_TIMEOUT = "3s"
 #: How long to try for the locks, in seconds.
@@ -42,6 +44,7 @@ def in_locks(session: Connection, tables: Collection[str], seconds: float, act: 
     """Run one transaction; what cannot be locked soon is given up and tried again, so nobody queues behind it.
 
     Nobody else writes the tables meanwhile, readers go on, and the transaction sees one instant from after the locks.
+    Whoever has read one table and waits to write another holds up this transaction, and not it him.
 
     Args:
         session: a connection in autocommit.
@@ -95,6 +98,7 @@ def _lock(session: Connection, tables: Collection[str]) -> None:
     """No snapshot is taken before the locks are there."""
     session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     session.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(LOCK_TIMEOUT)))
+    session.execute(sql.SQL("SET LOCAL deadlock_timeout = {}").format(sql.Literal(DEADLOCK_TIMEOUT)))
     for table in tables:
         session.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(relation(table)))
 
