@@ -202,21 +202,13 @@ class Beside:
     def _exchange(self, live: str, aside: str, incoming: str, unwritten_since: int | None) -> float:
         """Two renames in one transaction: there is always a database of the live name."""
         with ExitStack() as stack:
-            witness = None
-            if unwritten_since is not None:
-                # who is in already may ask when nobody gets in any more
-                self.reopen()
-                witness = stack.enter_context(self.server.connect(live, autocommit=True))
+            witness = None if unwritten_since is None else stack.enter_context(self._witness())
             admin = stack.enter_context(self.server.connect("postgres", autocommit=True))
             began = time.monotonic()
             for name in (live, incoming):
                 admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(name)))
             if witness is not None:
-                _empty(admin, live, incoming, but=witness.info.backend_pid)
-                if _written(witness) != unwritten_since:
-                    self.reopen()
-                    raise Overtaken(f"Somebody has written into {live} since its late writes were listed.")
-                witness.close()
+                self._refuse_overtaken(admin, witness, unwritten_since)
             _empty(admin, live, incoming)
             with admin.transaction():
                 for old, new in ((live, aside), (incoming, live)):
@@ -226,6 +218,19 @@ class Beside:
             for name in (aside, live):
                 admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(sql.Identifier(name)))
         return time.monotonic() - began
+
+    def _witness(self) -> Connection:
+        """Who is in the live database already may ask there when nobody gets in any more."""
+        self.reopen()
+        return self.server.connect(self.live, autocommit=True)
+
+    def _refuse_overtaken(self, admin: Connection, witness: Connection, unwritten_since: int | None) -> None:
+        _empty(admin, self.live, self.name, but=witness.info.backend_pid)
+        written = _written(witness)
+        witness.close()
+        if written != unwritten_since:
+            self.reopen()
+            raise Overtaken(f"Somebody has written into {self.live} since its late writes were listed.")
 
     def reopen(self) -> None:
         """Before the swap both let sessions in, also where a swap was killed that had shut them."""
