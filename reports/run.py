@@ -11,9 +11,11 @@ from reports.lines import BadLineError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["FILE", "Planned", "Run", "read"]
+__all__ = ["FILE", "UNENDED", "Planned", "Run", "read"]
 
 FILE = "run.json"
+#: Held against a run from its first moment, until its end takes it away: who is killed cannot write it any more.
+UNENDED = "the run did not end, and nothing that it wrote was searched for secrets"
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,11 @@ class Run:
     gate: tuple[str, ...] = ()
     contacts: dict[str, str] = field(default_factory=dict)
     facts: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def killed(self) -> bool:
+        """Say whether it began and did not live to see its end."""
+        return UNENDED in self.gate
 
 
 def read(path: Path) -> Run:
