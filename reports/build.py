@@ -66,8 +66,8 @@ def build(results: Path, output: Path, secrets: Mapping[str, str] | None = None)
     told = sorted(set(secrecy.in_page(html, secrets or {})) | set(secrecy.in_text(point, secrets or {})))
     if told:
         raise NotBuiltError(f"it would tell secrets: {', '.join(told)}")
-    # only a page that stands is a point in history, and only of a run that lived to see its end
-    if not again and not run.read(output / run.FILE).killed:
+    # only a page that stands is a point in history, and only of a run that came to its end
+    if not again and not run.read(output / run.FILE).unfinished:
         _remember(_history(output), point)
     return _put(target, html)
 
