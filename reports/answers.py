@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from reports import past, runbook
+from reports import lines, past, runbook, sentences
 from reports.findings import findings as findings_of
 from reports.lines import FAIL, INCONCLUSIVE, NOT_TESTED, PASS
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from reports.findings import Finding
     from reports.lines import Drill
-    from reports.policy import Policy
+    from reports.policy import Exemption, Policy
     from reports.run import Run
 
 __all__ = ["Answers", "Change", "Procedure", "Untested", "answers"]
@@ -121,7 +121,11 @@ class Answers:
 
     Attributes:
         compared: the day of the newest earlier run that has any of these drills; None: there is none.
-        fresh: how many drills were in no earlier run.
+        ran: how many drills began.
+        fresh: how many of them were in no earlier run.
+        timed: how many of them measured a recovery and were in an earlier run.
+        apart: how many of those have no earlier time to be held against: another machine or pace, or no pass.
+        ahead: how many runs of the history lie in the future.
     """
 
     day: date
@@ -129,7 +133,11 @@ class Answers:
     procedures: tuple[Procedure, ...]
     changes: tuple[Change, ...]
     compared: date | None
+    ran: int
     fresh: int
+    timed: int
+    apart: int
+    ahead: int
     untested: tuple[Untested, ...]
     findings: tuple[Finding, ...]
     decisions: tuple[str, ...]
@@ -141,20 +149,50 @@ class Answers:
         return _worst([one.verdict for one in self.issues])
 
 
-def answers(run: Run, drills: Sequence[Drill], earlier: Sequence[past.Run], policy: Policy, today: date) -> Answers:
+def answers(  # noqa: PLR0913 -- all that a page is made of
+    run: Run, drills: Sequence[Drill], earlier: Sequence[past.Run], policy: Policy, today: date, *, ahead: int = 0
+) -> Answers:
     """Answer every question from what was recorded; what nobody recorded is untested, never good."""
     day = _day(run.started) or today
-    issues = tuple(_issue(name, goal, drills, earlier, day) for name, goal in runbook.QUICK_REFERENCE.items())
-    procedures = tuple(_procedures(drills, earlier, day))
-    findings = findings_of(run, drills, earlier, day)
-    untested = tuple(_untested(run, drills, procedures, policy))
-    changes = tuple(_changes(drills, earlier))
+    counted = [*sentences.judged(drills, run.gate), *_silent(run, drills)]
+    procedures, findings = tuple(_procedures(counted, earlier, day)), findings_of(run, drills, earlier, day)
+    untested = tuple(_untested(run, drills, procedures, policy, day))
+    changes = tuple(_changes(counted, earlier))
+    return Answers(
+        day=day,
+        issues=tuple(_issue(name, goal, counted, earlier, day) for name, goal in runbook.QUICK_REFERENCE.items()),
+        procedures=procedures,
+        changes=changes,
+        **_compared(drills, earlier),
+        ahead=ahead,
+        untested=untested,
+        findings=findings,
+        decisions=tuple(_decisions(findings, untested, changes, policy, day)),
+        due=_next_month(day),
+    )
+
+
+def _silent(run: Run, drills: Sequence[Drill]) -> Iterable[Drill]:
+    """The drills that were to run and recorded nothing: they count, and show nothing."""
+    recorded = {one.id for one in drills}
+    for plan in {one.drill: one for one in run.selected if one.drill not in recorded}.values():
+        said = {"verdict": INCONCLUSIVE, "reason": "it recorded no verdict"}
+        about = {"id": plan.drill, "title": plan.title, "section": plan.section, "severity": plan.severity}
+        yield lines.parse({**about, **said})
+
+
+def _compared(drills: Sequence[Drill], earlier: Sequence[past.Run]) -> dict[str, Any]:
+    """What the run could be held against: by verdict, and by time."""
     ran = {one.id for one in drills if one.verdict != NOT_TESTED}
-    compared = max((was.day for was in earlier if ran & was.drills.keys()), default=None)
-    fresh = len(ran.difference(*(was.drills for was in earlier)))
-    decisions = tuple(_decisions(findings, untested, changes, policy, day))
-    due = _next_month(day)
-    return Answers(day, issues, procedures, changes, compared, fresh, untested, findings, decisions, due)
+    known = ran & {name for was in earlier for name in was.drills}
+    timed = {one.id: past.comparable(one, earlier) for one in drills if one.id in known and one.slowest is not None}
+    return {
+        "compared": max((was.day for was in earlier if ran & was.drills.keys()), default=None),
+        "ran": len(ran),
+        "fresh": len(ran - known),
+        "timed": len(timed),
+        "apart": sum(point is None for point in timed.values()),
+    }
 
 
 def _issue(name: str, goal: float, drills: Sequence[Drill], earlier: Sequence[past.Run], day: date) -> Procedure:
@@ -208,13 +246,13 @@ def _changes(drills: Sequence[Drill], earlier: Sequence[past.Run]) -> Iterable[C
             yield Change(drill, better=False, sentence=told)
 
 
-def _untested(run: Run, drills: Sequence[Drill], procedures: Sequence[Procedure], policy: Policy) -> Iterable[Untested]:
+def _untested(
+    run: Run, drills: Sequence[Drill], procedures: Sequence[Procedure], policy: Policy, day: date
+) -> Iterable[Untested]:
     recorded = {one.id for one in drills}
     for section, procedure in zip(runbook.SECTIONS, procedures, strict=False):
-        if not procedure.drills:
-            exempt = policy.procedures.get(section.name)
-            why = f"exempt until {exempt.until}: {exempt.reason}" if exempt else _left_out(run, section)
-            yield Untested(section.title, why)
+        if not any(one.id in recorded for one in procedure.drills):
+            yield Untested(section.title, _undrilled(run, section, policy.procedures.get(section.name), day))
     for drill in drills:
         if drill.verdict == NOT_TESTED:
             yield Untested(drill.title, drill.reason)
@@ -225,6 +263,14 @@ def _untested(run: Run, drills: Sequence[Drill], procedures: Sequence[Procedure]
         left = {(plan.drill, plan.because) for plan in run.left if plan.why == why and plan.drill not in recorded}
         if left:
             yield Untested(f"{len(left)} drill{'s' * (len(left) > 1)}", why, tuple(sorted(left)))
+
+
+def _undrilled(run: Run, section: runbook.Section, exempt: Exemption | None, day: date) -> str:
+    if exempt is None:
+        return _left_out(run, section)
+    if exempt.holds(day):
+        return f"exempt until {exempt.until}: {exempt.reason}"
+    return f"{_left_out(run, section)}; it was exempt until {exempt.until} ({exempt.reason})"
 
 
 def _left_out(run: Run, section: runbook.Section) -> str:
@@ -250,7 +296,8 @@ def _decisions(
         yield f"{len(untested)} entries under “not tested”: live with that {until}, or have them drilled."
     for name, exempt in {**policy.drills, **policy.procedures}.items():
         if exempt.until - day < timedelta(days=31):
-            yield f"The exemption of {name} ends on {exempt.until} ({exempt.reason}): prolong it or end it."
+            ends = f"ends on {exempt.until}" if exempt.holds(day) else f"has ended on {exempt.until}"
+            yield f"The exemption of {name} {ends} ({exempt.reason}): prolong it or end it."
 
 
 def _sum(counts: Iterable[int | None]) -> int | None:

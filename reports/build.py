@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
 
 from reports import answers, front, lines, page, past, policy, run, secrecy, summary, toolchain
 from reports.configuration import configuration
@@ -19,11 +22,17 @@ RECORD = "drills.jsonl"
 PAGE = "index.html"
 SUMMARY = "summary.md"
 HISTORY = "history.jsonl"
+#: So long a run waits for another one that writes to the same history.
+LOCK_SECONDS = 60
 POLICY = Path(__file__).parents[1] / "drills" / "gate.toml"
 
 
 class NotBuiltError(RuntimeError):
     """The page was not built; the message says why. The summary is there all the same."""
+
+
+class NoToolsError(NotBuiltError):
+    """Node, npm or the registry is not at hand: nothing is wrong with the run, and nothing could be built of it."""
 
 
 def build(results: Path, output: Path, secrets: Mapping[str, str] | None = None) -> Path:
@@ -37,8 +46,9 @@ def build(results: Path, output: Path, secrets: Mapping[str, str] | None = None)
         secrets: what must not be in the page, each with its name.
 
     Raises:
-        NotBuiltError: no results, or Node, npm or the registry is not at hand, or the page would ask a host or tell
-            a secret.
+        NoToolsError: Node, npm or the registry is not at hand.
+        NotBuiltError: no results, or Allure failed, or the page would ask a host or tell a secret, or the history
+            cannot be written to.
         BadLineError: drills.jsonl, run.json or the history is damaged.
     """
     target = output / PAGE
@@ -56,10 +66,19 @@ def build(results: Path, output: Path, secrets: Mapping[str, str] | None = None)
     told = sorted(set(secrecy.in_page(html, secrets or {})) | set(secrecy.in_text(point, secrets or {})))
     if told:
         raise NotBuiltError(f"it would tell secrets: {', '.join(told)}")
-    # only a page that stands is a point in history
-    if not again:
-        _put(_history(output), "\n".join([*past.earlier(_history(output)), point]) + "\n")
+    # only a page that stands is a point in history, and only of a run that came to its end
+    if not again and not run.read(output / run.FILE).unfinished:
+        _remember(_history(output), point)
     return _put(target, html)
+
+
+def _remember(history: Path, point: str) -> None:
+    """Add a point; of two runs that end at once neither loses its own."""
+    try:
+        with FileLock(f"{history}.lock", timeout=LOCK_SECONDS):
+            _put(history, "\n".join([*past.earlier(history), point]) + "\n")
+    except Timeout as error:
+        raise NotBuiltError(f"another run has held {history.name} for {LOCK_SECONDS} s") from error
 
 
 def summarise(output: Path) -> Path:
@@ -75,9 +94,11 @@ def summarise(output: Path) -> Path:
 
 def _read(output: Path) -> tuple[run.Run, list[lines.Drill], answers.Answers]:
     was, drills = run.read(output / run.FILE), lines.read(output / RECORD)
-    earlier = past.read(_history(output), was.started)
-    today = datetime.now(UTC).date()
-    return was, drills, answers.answers(was, drills, earlier, policy.read(POLICY), today)
+    earlier, now = past.read(_history(output), was.started), datetime.now(UTC)
+    exempt, wrong = policy.known(POLICY)
+    was = replace(was, gate=(*was.gate, *(one for one in wrong if one not in was.gate)))
+    ahead = past.ahead(_history(output), now)
+    return was, drills, answers.answers(was, drills, earlier, exempt, now.date(), ahead=ahead)
 
 
 def _fronted(html: str, output: Path) -> str:
@@ -90,8 +111,11 @@ def _history(output: Path) -> Path:
 
 
 def _generate(results: Path, output: Path) -> tuple[str, str]:
-    interpreter = toolchain.node()
-    allure = toolchain.allure(interpreter, toolchain.cache())
+    try:
+        interpreter = toolchain.node()
+        allure = toolchain.allure(interpreter, toolchain.cache())
+    except toolchain.NotAtHandError as error:
+        raise NoToolsError(str(error)) from error
     with tempfile.TemporaryDirectory(prefix="spheroseg-report-") as folder:
         return _run_allure(interpreter, allure, results.resolve(), output.resolve(), Path(folder))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from reports import past, runbook
+from reports import past, runbook, sentences
 from reports.lines import NOT_TESTED
 
 if TYPE_CHECKING:
@@ -40,14 +40,28 @@ class Finding:
 def findings(run: Run, drills: Sequence[Drill], earlier: Sequence[past.Run], day: date) -> tuple[Finding, ...]:
     """Return all that is open: of the drills, of those that recorded nothing, and what the gate holds beside them."""
     found = (*_of_drills(drills, earlier, day, run.gate), *_silent(run, drills, day))
-    # of a drill that passed without evidence, too
-    told = tuple(f"drill {one.drill} " for one in found if one.drill)
-    rest = [sentence for sentence in run.gate if not sentence.startswith(told)]
-    everything = (
-        *found,
-        *(_finding(f"The gate: {one}", "not as drills/gate.toml allows", "critical", "", day) for one in rest),
-    )
-    return tuple(sorted(everything, key=lambda one: (one.retest, one.title)))
+    said = {*_said(run, drills, earlier)}
+    rest = [_held(sentence, drills, day) for sentence in run.gate if sentence not in said]
+    return tuple(sorted((*found, *rest), key=lambda one: (one.retest, one.title)))
+
+
+def _said(run: Run, drills: Sequence[Drill], earlier: Sequence[past.Run]) -> Iterable[str]:
+    """The sentences of the gate that the finding of a drill says as well; every other one is a finding of its own."""
+    recorded = {one.id for one in drills}
+    yield from (sentences.silent(one.drill) for one in run.selected if one.drill not in recorded)
+    for drill in drills:
+        yield from (sentences.not_passed(drill), sentences.untested(drill))
+        if drill.passed and (told := past.worse(drill, earlier)):
+            yield sentences.worse(drill.id, told)
+
+
+def _held(sentence: str, drills: Sequence[Drill], day: date) -> Finding:
+    """In the title, which is never cut: with the drill that it is about, if it is about one."""
+    title, why = f"The gate: {sentence}", "the run is red by it"
+    drill = next((one for one in drills if sentences.about(one.id, [sentence])), None)
+    if drill is None:
+        return _finding(title, why, "critical", "", day)
+    return replace(_finding(title, why, drill.severity, drill.section, day, drill), verdict="")
 
 
 def _of_drills(
@@ -57,7 +71,7 @@ def _of_drills(
         told = past.worse(drill, earlier)
         if drill.passed and not told:
             continue
-        if drill.verdict == NOT_TESTED and not any(drill.id in one for one in gate):
+        if drill.verdict == NOT_TESTED and not sentences.about(drill.id, gate):
             continue
         # some reasons begin with their verdict
         sentence = told if drill.passed else f"{drill.verdict}: {drill.reason.removeprefix(f'{drill.verdict}: ')}"

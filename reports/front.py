@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from reports import procedures, runbook
 from reports.answers import LIMITS
 from reports.markup import cell, colour, link, table
-from reports.wording import described, headline, identity, plain
+from reports.wording import described, headline, identity, plain, uncompared
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -98,7 +98,7 @@ def _held(run: Run) -> str:
 def _changes(given: Answers, places: Mapping[str, str]) -> str:
     title = f"<h2>What got worse since {given.compared or 'last time'}</h2>"
     if given.compared is None:
-        return f'{title}<div class="card list">{_NO_MEASURE}</div>'
+        return f'{title}<div class="card list">{escape(" ".join(uncompared(given)))}</div>'
     worse, better = (
         "".join(
             f"<li>{link(one.drill.title, one.drill.id, places)}: {escape(one.sentence)}</li>"
@@ -107,22 +107,24 @@ def _changes(given: Answers, places: Mapping[str, str]) -> str:
         )
         for wanted in (False, True)
     )
-    told = f"<ul>{worse}</ul>" if worse else _NOTHING_WORSE
+    told = f"<ul>{worse}</ul>" if worse else f"<p>{_nothing(given)}</p>"
     told += f"<p>Better:</p><ul>{better}</ul>" if better else ""
-    return f'{title}<div class="card list">{told}{_fresh(given)}</div>'
+    return f'{title}<div class="card list">{told}{_uncompared(given)}</div>'
 
 
-def _fresh(given: Answers) -> str:
-    ran = len({drill.id for one in given.procedures for drill in one.measured})
-    told = f"{given.fresh} of {ran} drills were in no earlier run: nothing is known of a change in them."
-    return f'<p class="soft">{told}</p>' if given.fresh else ""
+def _uncompared(given: Answers) -> str:
+    return "".join(f'<p class="soft">{escape(one)}</p>' for one in uncompared(given))
 
 
-_NO_MEASURE = "There is no earlier run to compare with: no drill of this run was in an earlier one."
-_NOTHING_WORSE = (
-    "<p>Nothing: no drill fails that passed, and none is slower by more than 25 % and two seconds than on a host as "
-    "fast before, beyond what the spacing of the probes explains.</p>"
-)
+def _nothing(given: Answers) -> str:
+    """What is not worse, and of how much that is known."""
+    if given.apart == given.timed:
+        return "No drill fails that passed. Whether one is slower is not known: no time could be compared."
+    of_what = "Nothing of what could be compared" if given.apart else "Nothing"
+    return (
+        f"{of_what}: no drill fails that passed, and none is slower by more than 25 % and two seconds than on a host "
+        "as fast before, beyond what the spacing of the probes explains."
+    )
 
 
 def _untested(given: Answers) -> str:

@@ -87,11 +87,14 @@ def read(path: Path) -> list[Drill]:
     """Read every line of ``path``; a missing file is a run without drills.
 
     Raises:
-        BadLineError: a line is no JSON or lacks the id or the verdict.
+        BadLineError: a line is no JSON or lacks the id or the verdict, or the file is no text.
     """
     if not path.is_file():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines()
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise BadLineError(f"{path.name} is not the record of drills: {error}") from error
     return [_drill(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from reports.lines import Drill
 
-__all__ = ["JITTER", "WORSE", "Point", "Run", "comparable", "earlier", "read", "slower", "worse"]
+__all__ = ["JITTER", "WORSE", "Point", "Run", "ahead", "comparable", "earlier", "read", "slower", "worse"]
 
 #: Slower than last time by more than this share is a finding.
 WORSE = 0.25
@@ -70,16 +70,30 @@ def earlier(path: Path, started: str = "") -> list[str]:
     Raises:
         BadLineError: a line is not one of Allure's.
     """
+    limit = datetime.fromisoformat(started).timestamp() * 1000 if started else math.inf
+    return [line for line, stamp in _stamped(path) if stamp < limit]
+
+
+def ahead(path: Path, now: datetime) -> int:
+    """Return how many runs of the history lie in the future: a clock was wrong, then or now.
+
+    Raises:
+        BadLineError: a line is not one of Allure's.
+    """
+    return sum(stamp > now.timestamp() * 1000 for _, stamp in _stamped(path))
+
+
+def _stamped(path: Path) -> list[tuple[str, float]]:
+    """Return each line of the history with its instant, in milliseconds since 1970."""
     if not path.is_file():
         return []
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    limit = datetime.fromisoformat(started).timestamp() * 1000 if started else math.inf
     try:
+        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         known = [(line, json.loads(line)) for line in lines]
         for _, raw in known:
             _run(raw)
-        return [line for line, raw in known if raw["timestamp"] < limit]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        return [(line, raw["timestamp"]) for line, raw in known]
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BadLineError(f"{path.name} is not a history of runs: {error!r}") from error
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["BadPolicyError", "Exemption", "Policy", "read"]
+__all__ = ["BadPolicyError", "Exemption", "Policy", "known", "read"]
 
 _TABLES = ("drills", "procedures")
 _KEYS = {"reason", "until"}
@@ -55,7 +55,8 @@ def read(path: Path) -> Policy:
         return Policy()
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
+    # not TOML, or not even UTF-8
+    except ValueError as error:
         raise BadPolicyError(f"{path.name}: {error}") from error
     wrong = sorted(raw.keys() - set(_TABLES))
     if wrong:
@@ -65,6 +66,14 @@ def read(path: Path) -> Policy:
         raise BadPolicyError(f"{path.name}: {', '.join(flat)} has to be a table of names")
     return Policy(*({name: _exemption(path, name, one) for name, one in raw.get(table, {}).items()}
                     for table in _TABLES))  # fmt: skip
+
+
+def known(path: Path) -> tuple[Policy, tuple[str, ...]]:
+    """Return the policy, and what is wrong with it: one that cannot be read exempts nothing, and is no silence."""
+    try:
+        return read(path), ()
+    except BadPolicyError as error:
+        return Policy(), (str(error),)
 
 
 def _exemption(path: Path, name: str, raw: Any) -> Exemption:

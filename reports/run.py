@@ -11,9 +11,13 @@ from reports.lines import BadLineError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["FILE", "Planned", "Run", "read"]
+__all__ = ["CUT_SHORT", "FILE", "UNENDED", "Planned", "Run", "read"]
 
 FILE = "run.json"
+#: Held against a run from its first moment, until its end takes it away: who is killed cannot write it any more.
+UNENDED = "the run did not end, and nothing that it wrote was searched for secrets"
+#: Held against a run that somebody interrupted, or that could not go on.
+CUT_SHORT = "the run was ended before its time"
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,11 @@ class Run:
     gate: tuple[str, ...] = ()
     contacts: dict[str, str] = field(default_factory=dict)
     facts: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def unfinished(self) -> bool:
+        """Say whether it was killed or interrupted: what it has of some drill may be half of it."""
+        return UNENDED in self.gate or CUT_SHORT in self.gate
 
 
 def read(path: Path) -> Run:

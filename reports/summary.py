@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reports import sentences
 from reports.lines import PASS
-from reports.wording import UNKNOWN, answered, bounds, changed, described, headline, plain, seconds, word
+from reports.wording import UNKNOWN, answered, bounds, changed, described, headline, plain, seconds, uncompared, word
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -36,10 +37,11 @@ def render(run: Run, drills: Sequence[Drill], given: Answers) -> str:
         "The four cases of the runbook's Quick Reference first, then each procedure that was drilled:",
         table(PROCEDURES, _procedures(run, given)),
         *_list("What got worse", [f"{one.drill.title}: {one.sentence}" for one in given.changes if not one.better]),
+        *([" ".join(uncompared(given))] if uncompared(given) else []),
         *_untested(given),
         *_findings(given.findings),
         "<details><summary>Every drill</summary>",
-        table(DRILLS, map(_row, drills)),
+        table(DRILLS, map(_row, sentences.judged(drills, run.gate))),
         "</details>",
         *([f"Again: `{run.command}`"] if run.command else []),
         f"Next drill due: {given.due}",

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from reports import sentences
 from reports.answers import UNTESTED
 from reports.kind import kind
 from reports.lines import FAIL, INCONCLUSIVE, NOT_TESTED, PASS
@@ -18,7 +19,19 @@ if TYPE_CHECKING:
     from reports.lines import Drill
     from reports.run import Run
 
-__all__ = ["answered", "bounds", "changed", "described", "headline", "identity", "outcome", "plain", "seconds", "word"]
+__all__ = [
+    "answered",
+    "bounds",
+    "changed",
+    "described",
+    "headline",
+    "identity",
+    "outcome",
+    "plain",
+    "seconds",
+    "uncompared",
+    "word",
+]
 
 UNKNOWN = "-"
 ANSWERS = {
@@ -62,6 +75,25 @@ def changed(trend: Sequence[tuple[date, float]]) -> str:
         return "no earlier run"
     (day, then), (_, now) = trend[-2:]
     return f"{now / then - 1:+.0%} since {day}" if then else f"{now:+.1f} s since {day}"
+
+
+def uncompared(given: Answers) -> list[str]:
+    """Return of what no change is known, a sentence each; empty if all was compared."""
+    told = []
+    if given.ahead:
+        are = "1 run of the history lies" if given.ahead == 1 else f"{given.ahead} runs of the history lie"
+        told.append(f"{are} in the future, and nothing was compared with that: a clock was wrong, then or now.")
+    if given.compared is None:
+        none = "There is no other run" if given.ahead else "There is no earlier run"
+        told.append(f"{none} to compare with: no drill of this run was in an earlier one.")
+    elif given.fresh:
+        told.append(
+            f"{given.fresh} of {given.ran} drills were in no earlier run: nothing is known of a change in them."
+        )
+    if given.apart:
+        which = f"{given.apart} of {given.timed} drills that were measured before could not be compared in time"
+        told.append(f"{which}: another machine or pace, or no pass to hold them against.")
+    return told
 
 
 def outcome(drill: Drill) -> str:
@@ -113,7 +145,7 @@ def described(run: Run, drills: Sequence[Drill]) -> tuple[str, str]:
     this = kind(run)
     silent = len({one.drill for one in run.selected} - {one.id for one in drills})
     missing = f" {silent} more recorded nothing." if silent else ""
-    return this.name[:1].upper() + this.name[1:], f"{this.what}. {counted(drills)}{missing}"
+    return this.name[:1].upper() + this.name[1:], f"{this.what}. {counted(sentences.judged(drills, run.gate))}{missing}"
 
 
 def counted(drills: Sequence[Drill]) -> str:

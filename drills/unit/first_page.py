@@ -54,7 +54,9 @@ def earlier(name: str, *months: tuple[int, bool, float]) -> list[Earlier]:
 
 def told(drills: list[lines.Drill], past: list[Earlier] | None = None, **more: Any) -> Answers:
     """What the first page says of these drills."""
-    return answers(more.get("run", WHOLE), drills, past or [], more.get("policy", Policy()), TODAY)
+    return answers(
+        more.get("run", WHOLE), drills, past or [], more.get("policy", Policy()), TODAY, ahead=more.get("ahead", 0)
+    )
 
 
 def page(drills: list[lines.Drill], past: list[Earlier] | None = None, **more: Any) -> str:

@@ -12,7 +12,7 @@ import pytest
 from fixtures.gate import undrilled, violations
 from fixtures.selection import Selected
 from reports import lines, past, runbook
-from reports.policy import BadPolicyError, Exemption, Policy, read
+from reports.policy import BadPolicyError, Exemption, Policy, known, read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,6 +94,16 @@ def test_a_run_is_not_compared_with_itself_or_with_a_later_one(tmp_path: Path) -
     assert past.read(path, (at - timedelta(seconds=1)).isoformat()) == []
 
 
+def test_a_run_of_the_future_is_counted(tmp_path: Path) -> None:
+    """A stamp that lies ahead of now: a clock was wrong, and what it wrote is not compared with."""
+    history(tmp_path, BEFORE)
+    at = datetime.fromtimestamp(BEFORE["timestamp"] / 1000, UTC)
+    path = tmp_path / "history.jsonl"
+    assert past.ahead(path, at - timedelta(seconds=1)) == 1
+    assert past.ahead(path, at + timedelta(seconds=1)) == 0
+    assert past.ahead(tmp_path / "none", at) == 0
+
+
 def held(one: lines.Drill | None, earlier: Sequence[past.Run] = (), policy: Policy | None = None) -> list[str]:
     """What the gate holds against a run of this one drill."""
     return violations([selected()], [one] if one else [], earlier, policy or Policy(), TODAY)
@@ -153,6 +163,9 @@ def test_a_damaged_history_is_said(tmp_path: Path) -> None:
     """It is not taken for an empty one."""
     with pytest.raises(lines.BadLineError, match=r"history\.jsonl"):
         history(tmp_path, {"metrics": {}})
+    (tmp_path / "history.jsonl").write_bytes(b"\xff")
+    with pytest.raises(lines.BadLineError, match=r"history\.jsonl"):
+        past.read(tmp_path / "history.jsonl")
 
 
 @pytest.mark.parametrize("verdict", ["pass", "fail"])
@@ -243,11 +256,15 @@ def test_each_procedure_has_to_be_drilled() -> None:
         pytest.param('[drills]\n"a" = {reason = " ", until = 2026-01-01}', id="no-reason"),
         pytest.param('[drills]\n"a" = {reason = "x", until = "soon"}', id="no-date"),
         pytest.param("[drills", id="no-toml"),
+        pytest.param("\xff", id="no-text"),
     ],
 )
 def test_a_policy_that_is_none_exempts_nothing(tmp_path: Path, text: str) -> None:
     """It is an error that names the file."""
     path = tmp_path / "gate.toml"
-    path.write_text(text, encoding="utf-8")
+    path.write_text(text, encoding="latin-1")
     with pytest.raises(BadPolicyError, match=r"gate\.toml"):
         read(path)
+    exempt, (wrong,) = known(path)
+    assert exempt == Policy()
+    assert "gate.toml" in wrong

@@ -12,10 +12,12 @@ import uuid
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from fixtures import evidence
 from reports import build, lines, page, past, toolchain
-from reports.__main__ import NOT_BUILT, main
+from reports.__main__ import BUILT, DAMAGED, NOT_BUILT, main
+from reports.run import CUT_SHORT, FILE, UNENDED
 
 ROOT = Path(__file__).parents[2]
 NOWHERE = "http://127.0.0.1:9/"
@@ -172,3 +174,77 @@ def test_the_lock_file_names_no_registry() -> None:
     assert "resolved" not in text
     assert "://" not in text
     assert json.loads(text)["packages"]["node_modules/allure"]["version"] == toolchain.version()
+
+
+def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Allure makes of a run, without Allure: a page and a point in history."""
+    monkeypatch.setattr(build, "_generate", lambda *_: ("<head></head><body></body>", POINT))
+
+
+POINT = json.dumps({"timestamp": 1_700_000_000_000, "testResults": {}})
+
+
+@pytest.mark.parametrize(("gate", "points"), [([UNENDED], 0), ([CUT_SHORT], 0), ([], 1)])
+def test_a_run_that_was_killed_is_no_point_in_history(
+    run: Path, monkeypatch: pytest.MonkeyPatch, gate: list[str], points: int
+) -> None:
+    """Nor is one that was interrupted: its page may be built and says so, and no later run is held against it."""
+    _fast(monkeypatch)
+    (run / FILE).write_text(json.dumps({"started": "2026-11-01T05:00:00+00:00", "gate": gate}), encoding="utf-8")
+    assert main(["--results", str(run / "allure-results"), "--output", str(run)]) == BUILT
+    history = run.parent / build.HISTORY
+    assert (history.read_text(encoding="utf-8").splitlines() if history.exists() else []) == [POINT] * points
+    assert all(one in (run / build.PAGE).read_text(encoding="utf-8") for one in gate)
+
+
+def test_two_runs_that_end_at_once_do_not_lose_a_point(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who cannot have the history to itself does not write it, and says so."""
+    _fast(monkeypatch)
+    monkeypatch.setattr(build, "LOCK_SECONDS", 0.1)
+    history = run.parent / build.HISTORY
+    with FileLock(f"{history}.lock"), pytest.raises(build.NotBuiltError, match="another run has held"):
+        build.build(run / "allure-results", run)
+    assert not history.exists()
+    build.build(run / "allure-results", run)
+    assert history.read_text(encoding="utf-8") == f"{POINT}\n"
+
+
+def test_a_point_of_the_future_is_said(run: Path) -> None:
+    """It is not compared with, and not passed over."""
+    later = json.dumps({"timestamp": 32_000_000_000_000, "testResults": {}})
+    (run.parent / build.HISTORY).write_text(f"{later}\n", encoding="utf-8")
+    (run / FILE).write_text(json.dumps({"started": "2026-11-01T05:00:00+00:00"}), encoding="utf-8")
+    assert "1 run of the history lies in the future" in build.summarise(run).read_text(encoding="utf-8")
+
+
+def test_a_typo_in_the_policy_costs_no_report(run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The page stands, nothing is exempt, and the gate is red by it; said once, however often it is built."""
+    _fast(monkeypatch)
+    monkeypatch.setattr(build, "POLICY", tmp_path / "gate.toml")
+    build.POLICY.write_text("[drill]", encoding="utf-8")
+    wrong = "gate.toml: unknown table drill; allowed are drills, procedures"
+    for gate in ([], [wrong]):
+        (run / FILE).write_text(json.dumps({"gate": gate}), encoding="utf-8")
+        assert main(["--results", str(run / "allure-results"), "--output", str(run)]) == BUILT
+        text = (run / build.SUMMARY).read_text(encoding="utf-8")
+        assert text.count(f"The gate: {wrong}: ") == 1
+        assert "The gate holds 1 sentence against it." in text
+
+
+def test_what_only_lacks_tools_is_told_from_what_went_wrong(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without Node nothing is wrong with the run; an Allure that fails on it is another matter."""
+    monkeypatch.setattr(toolchain, "find_spec", lambda _: None)
+    with pytest.raises(build.NoToolsError):
+        build.build(run / "allure-results", run)
+    monkeypatch.undo()
+    monkeypatch.setattr(toolchain, "GENERATE_SECONDS", 0.01)
+    with pytest.raises(build.NotBuiltError, match="Allure failed") as failed:
+        build.build(run / "allure-results", run)
+    assert not isinstance(failed.value, build.NoToolsError)
+
+
+def test_a_record_that_is_no_text_is_said(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line that names the file, no traceback."""
+    (run / build.RECORD).write_bytes(b"\xff")
+    assert main(["--results", str(run / "allure-results"), "--output", str(run)]) == DAMAGED
+    assert "error: drills.jsonl is not the record of drills" in capsys.readouterr().err
