@@ -232,12 +232,38 @@ class SwitchTable(Table):
 
 
 class ObjectivesTable(Table):
-    """[objectives]: the longest time to recovery by kind of procedure, in seconds."""
+    """[objectives]: the longest time to recovery by kind of procedure, in seconds; documents hold what took against it.
+
+    `recovery` also bounds how long a database that was left may take to answer when it is examined.
+    """
 
     application: int = 300
     database: int = 900
     configuration: int = 120
     recovery: int = 1800
+
+    def of(self, procedure: str) -> float | None:
+        """Of a procedure as the journal names it; None where no objective is for it."""
+        kind = _OBJECTIVES.get(procedure)
+        return None if kind is None else float(getattr(self, kind))
+
+
+#: RUNBOOK, Quick Reference: which estimate is for which procedure.
+_OBJECTIVES = {
+    "application": "application",
+    "switch": "application",
+    "database": "database",
+    "migration": "database",
+    "migration forward": "database",
+    "rows": "database",
+    "rows undo": "database",
+    "schema": "database",
+    "configuration": "configuration",
+    "environment": "configuration",
+    "compose": "configuration",
+    "monitoring": "configuration",
+    "recover": "recovery",
+}
 
 
 class TimingTable(Table):

@@ -136,7 +136,7 @@ def message_of(deployment: Deployment, found: incident.Incident, stage: str) -> 
     table = deployment.settings
     named = getattr(table.notify, found.scenario) or list(table.contacts)
     contacts: Mapping[str, str] = {name: table.contacts[name] for name in named}
-    return notification.written(found, stage, contacts, table.deployment.name)
+    return notification.written(found, stage, contacts, table.deployment.name, table.objectives.of(found.procedure))
 
 
 def configured(deployment: Deployment) -> Path:
