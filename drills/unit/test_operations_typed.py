@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,6 +15,11 @@ from rollback.documents import impact
 from rollback.operations import Operations
 from rollback.outcome import Exit, Failed
 from rollback.plan import Plan, Reading, Step
+from rollback.procedures import rows
+from rollback.release import Shelf
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 REFERENCE = Path(__file__).parents[2] / "fixtures" / "spheroseg"
 PLAIN, SECRET = "width < 0", "password = 'hunter2hunter2'"
@@ -88,3 +93,22 @@ def test_without_what_was_typed_a_run_is_taken_back_and_does_not_go_on(mine: Ope
     assert (stop.value.exit, world.done) == (Exit.NOT_PUT_BACK, [])
     mine.abort(lambda _: False)
     assert (world.undone, mine.journal.unfinished()) == (["rows"], None)
+
+
+def test_the_condition_of_a_repair_is_what_somebody_typed(mine: Operations) -> None:
+    """It may name the value of a secret; what else a repair goes by was found and not typed."""
+    facts = {"run": "r1", "backup": "b1", "table": "public.users", "where": SECRET, "overwrite": False}
+    seen: dict[str, Any] = {"writes": {}, "rows": {}, "undated": [], "left": {}}
+    assert rows.plan(mine.deployment, {**facts, "seen": seen}).typed == ("where",)
+
+
+def test_why_a_release_is_bad_is_kept_without_what_was_pasted_in(
+    rollback: Callable[..., str], checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever tries it again is told the reason, for as long as the release lies there."""
+    marked: list[str] = []
+    monkeypatch.setattr(Shelf, "get", lambda *_: None)
+    monkeypatch.setattr(Shelf, "mark_bad", lambda _, __, reason: marked.append(reason))
+    assert rollback("release", "bad", "v1", "--reason", f"401 with {SECRET}", "--yes").startswith("0 ")
+    assert marked == ["401 with password = '[secret: value]'"]
+    assert "hunter2" not in (checkout / ".rollback/journal.jsonl").read_text(encoding="utf-8")
