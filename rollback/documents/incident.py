@@ -116,6 +116,8 @@ class Incident:
     def seconds(self, entry: Entry) -> float:
         """Seconds from the command to an entry, by the monotonic clock unless the host was booted between them."""
         first = self.entries[0]
+        if entry.seq < first.seq:  # the decision of the watch, from which they count
+            return 0.0
         boots = {one.data.get("boot") for one in self.entries if one.seq <= entry.seq and "command" in one.data}
         by_clock = (_time(entry) - _time(first)).total_seconds()
         # the monotonic clock begins anew at a boot; within one it does not care who sets the time
