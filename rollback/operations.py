@@ -125,8 +125,8 @@ class Operations:
             plan = self._planned_or_noted(survey, procedure)
             if confirm(plan) and _lasting(self._planned_or_noted(survey, procedure)) != _lasting(plan):
                 raise Refused("The deployment changed while the question was open.", "repeat it and read the new plan")
+            self._keep_typed(plan)
             with _left_open(), self._told(plan, START, PROGRESS, END) as view:
-                self._keep_typed(plan)
                 self._runner(view).run(plan)
             return plan
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -76,7 +77,9 @@ class Runner:
         if self.typed is None:
             return {}
         ago = round(time.monotonic() - self.typed.at, 3)
-        who, command = lock.who(), self._masked(self.typed.command)
+        # each word as it was typed, since quotes hide a value, and then the line: a value may be a word of its own
+        words = [self._masked(one) for one in shlex.split(self.typed.command)]
+        who, command = lock.who(), self._masked(shlex.join(words))
         return {"who": who, "command": command, "typed_s_ago": ago, "boot": lock.boot()}
 
     def _masked(self, text: str) -> str:
