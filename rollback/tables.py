@@ -244,25 +244,15 @@ class ObjectivesTable(Table):
 
     def of(self, procedure: str) -> float | None:
         """Of a procedure as the journal names it; None where no objective is for it."""
-        kind = _OBJECTIVES.get(procedure)
-        return None if kind is None else float(getattr(self, kind))
+        return next((float(getattr(self, kind)) for kind, some in _PROCEDURES.items() if procedure in some), None)
 
 
-#: RUNBOOK, Quick Reference: which estimate is for which procedure.
-_OBJECTIVES = {
-    "application": "application",
-    "switch": "application",
-    "database": "database",
-    "migration": "database",
-    "migration forward": "database",
-    "rows": "database",
-    "rows undo": "database",
-    "schema": "database",
-    "configuration": "configuration",
-    "environment": "configuration",
-    "compose": "configuration",
-    "monitoring": "configuration",
-    "recover": "recovery",
+#: RUNBOOK, Quick Reference: which estimate is for which procedures.
+_PROCEDURES = {
+    "application": ("application", "switch"),
+    "database": ("database", "migration", "migration forward", "rows", "rows undo", "schema"),
+    "configuration": ("configuration", "environment", "compose", "monitoring"),
+    "recovery": ("recover",),
 }
 
 

@@ -60,11 +60,10 @@ def watch(  # noqa: PLR0913 -- the words of the command
     if dry_run:
         speaker.say(f"would roll back to {version}")
         _told(speaker, decision, Exit.ROLLED_BACK)
+    # the run that it begins has the same id: its post-mortem says what was seen
     run = new_run()
     operations.journal.append(run, WATCH, verdict=decision.verdict.value, reason=decision.sentence, to=version)
-    # the run that it begins has the same id: its post-mortem says what was seen
-    begun = lambda _: surveyed(run)  # noqa: E731
-    carry_out(operations, speaker, application.NAME, begun, plan_only=False, end=Exit.ROLLED_BACK)
+    carry_out(operations, speaker, application.NAME, lambda _: surveyed(run), plan_only=False, end=Exit.ROLLED_BACK)
     raise typer.Exit(Exit.ROLLED_BACK)
 
 

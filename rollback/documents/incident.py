@@ -135,8 +135,9 @@ class Incident:
         return next((one for one in self.entries if one.event in _WORKED[:2] and one.data.get("step") in moving), None)
 
     def past_return(self) -> bool:
-        """Whether a step was begun behind which an abort costs something: users may have written into what it made."""
-        steps = {*self.begin.get("moves", ()), *self.begin.get("final", ())}
+        """Whether a step was begun whose taking back costs what users wrote meanwhile: another database serves them."""
+        kinds = ("final", "moves") if "rows_lost" in self.figures() else ("final",)
+        steps = {name for kind in kinds for name in self.begin.get(kind, ())}
         return any(one.event in ("intent", *_WORKED[:2]) and one.data.get("step") in steps for one in self.entries)
 
     def recovery(self) -> float | None:
