@@ -132,14 +132,22 @@ def abort(*, plan: PlanOnly = False, yes: Yes = False, as_json: AsJson = False, 
 @app.command()
 def history(
     *,
-    only_verify: Annotated[bool, typer.Option("--verify", help="Say only whether the journal is whole.")] = False,
+    only_verify: Annotated[
+        bool, typer.Option("--verify", help="Say only whether the chain of its entries is unbroken.")
+    ] = False,
     anchor: Annotated[
-        str | None, typer.Option(help="Hash from a post-mortem: is the journal still what it was written from?")
+        str | None,
+        typer.Option(help="Hash from a post-mortem: does the journal still begin with all that it was written from?"),
     ] = None,
     as_json: AsJson = False,
     directory: Directory = HERE,
 ) -> None:
-    """What was done to this deployment, from the journal; a journal that was tampered with is an error."""
+    """What was done to this deployment, from the journal.
+
+    An entry that was changed, put in, or taken out from among others breaks the chain, which is an error. Entries that
+    were cut off at the end, and a journal that was written anew as a whole, break no chain: a hash that is kept
+    elsewhere shows them, with --anchor. Each post-mortem ends with one, and --verify tells that of the last entry.
+    """
     deployment, speaker = Deployment.load(directory), Speaker(as_json)
     journal = Operations(deployment, speaker).journal
     entries = journal.entries()
@@ -161,17 +169,27 @@ def _whole(speaker: Speaker, entries: list[Entry], anchor: str | None) -> None:
     """Tell that every line matches the chain, which reading them has shown, and that it holds the anchor.
 
     Raises:
-        Failed: no entry has the anchor's hash: the whole journal was written anew.
+        Failed: no entry has the anchor's hash: it was cut off, or the whole journal was written anew.
     """
     hashes = [one.digest() for one in entries]
     if anchor and anchor not in hashes:
         raise Failed(
-            f"No entry of the journal has the hash {anchor}: it is not the journal which that was taken from.",
+            f"No entry of the journal has the hash {anchor}: it is not the journal which that was taken from, or it was"
+            " cut off before it.",
             "keep both as evidence, and find out who wrote to it",
         )
     head = hashes[-1] if hashes else "none"
-    speaker.say(f"whole: {len(entries)} entries, the last one has the hash {head}")
+    speaker.say(f"unbroken: {len(entries)} entries, the last one has the hash {head}")
+    speaker.say(_proven(hashes, anchor))
     speaker.document(entries=len(entries), head=head, anchor=anchor)
+
+
+def _proven(hashes: list[str], anchor: str | None) -> str:
+    """What that does not say."""
+    if anchor is None:
+        return "whether entries were cut off at the end only a hash that is kept elsewhere can show: --anchor HASH"
+    number = hashes.index(anchor) + 1
+    return f"entries 1 to {number} are those of the anchor; of any cut off after entry {len(hashes)} it says nothing"
 
 
 @app.callback(invoke_without_command=True)

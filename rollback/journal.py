@@ -61,7 +61,8 @@ class Journal:
         """All whole entries; a last line cut by a kill is not an entry.
 
         Raises:
-            Failed: when the chain is broken: a line was changed, removed or put in.
+            Failed: when the chain is broken: a line was changed, put in, or removed from among others. Lines that were
+                cut off at the end, or all written anew, break no chain: only a hash that is kept elsewhere shows them.
         """
         if not self.path.exists():
             return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets as random
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from rollback.documents.notification import END, PROGRESS, START
 from rollback.documents.telling import Telling
 from rollback.journal import Journal
 from rollback.outcome import Exit, Failed, NothingToDo, Refused
+from rollback.parts import files
 from rollback.parts.edge import Edge
 from rollback.runner import CHOICE, Runner
 from rollback.secrets import of_deployment
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from rollback.runner import View
     from rollback.secrets import Redactor
 
-__all__ = ["Operations"]
+__all__ = ["Operations", "new_run"]
 
 
 class Procedure(Protocol):
@@ -70,6 +72,10 @@ PROCEDURES: dict[str, Procedure] = {
     "schema": _Made("schema"),
     "switch": _Made("switch"),
 }
+
+
+#: In the folder of a run: what was typed and is masked in the journal.
+_TYPED = "typed.json"
 
 
 @dataclass(frozen=True)
@@ -119,6 +125,7 @@ class Operations:
             plan = self._planned_or_noted(survey, procedure)
             if confirm(plan) and _lasting(self._planned_or_noted(survey, procedure)) != _lasting(plan):
                 raise Refused("The deployment changed while the question was open.", "repeat it and read the new plan")
+            self._keep_typed(plan)
             with _left_open(), self._told(plan, START, PROGRESS, END) as view:
                 self._runner(view).run(plan)
             return plan
@@ -139,6 +146,7 @@ class Operations:
     def resume(self, confirm: Callable[[Plan], bool]) -> Plan:
         """Go on with the interrupted run."""
         with lock.held(self.lock_file, "resume"), self._interrupted():
+            self._has_all_words()
             plan = self.open_plan()
             confirm(plan)
             Edge(self.deployment).end_closing()
@@ -172,12 +180,43 @@ class Operations:
         return Telling(self.deployment, self.journal, self.view, plan.run, {*stages} & {*plan.tells}).whole()
 
     def _runner(self, view: View | None = None) -> Runner:
-        return Runner(self.journal, view or self.view, self._redact(), typed.now())
-
-    def _redact(self) -> Callable[[str], str]:
-        """Knows what was secret at the beginning, and what is since: a run may bring env files back that were gone."""
+        # what was secret at the beginning, and what is since: a run may bring env files back that were gone
         before = self.redactor()
-        return lambda text: self.redactor()(before(text))
+        return Runner(
+            self.journal,
+            view or self.view,
+            lambda text: self.redactor()(before(text)),
+            typed.now(),
+            lambda text: self.redactor().thorough(before(text)),
+        )
+
+    def _keep_typed(self, plan: Plan) -> None:
+        """What the journal has masked only lies in the run's folder, private as the dumps there: a resume needs it."""
+        mask = self.redactor().thorough
+        own = {key: plan.arguments[key] for key in plan.typed if mask(plan.arguments[key]) != plan.arguments[key]}
+        if own:
+            path = self._typed_file(plan.run)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            files.write(path, json.dumps(own) + "\n", mode=0o600)
+
+    def _typed_file(self, run: str) -> Path:
+        return self.deployment.run_folder(run) / _TYPED
+
+    def _as_typed(self, run: str) -> dict[str, str]:
+        path = self._typed_file(run)
+        found: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return found
+
+    def _has_all_words(self) -> None:
+        """Say that the open run can go on with what was typed.
+
+        Raises:
+            Failed: it was masked in the journal, and the file that has it is gone.
+        """
+        run = self.journal.unfinished()
+        if run is not None and {*self._begin(run).get("masked", ())} - self._as_typed(run).keys():
+            gone = f"What was typed to begin the run {run} is gone: {self._typed_file(run)}."
+            raise Failed(gone, "`rollback abort`, then the command again", exit_code=Exit.NOT_PUT_BACK)
 
     def no_open_run(self) -> None:
         """Say that no run is open: what it has kept is needed to take it back.
@@ -208,7 +247,7 @@ class Operations:
         if begin["procedure"] not in PROCEDURES:
             unknown = f"The journal names the procedure {begin['procedure']}, which this version does not know."
             raise Failed(unknown, "use the version that began it", exit_code=Exit.NOT_PUT_BACK)
-        return PROCEDURES[begin["procedure"]](self.deployment, begin["arguments"])
+        return PROCEDURES[begin["procedure"]](self.deployment, {**begin["arguments"], **self._as_typed(run)})
 
 
 @contextmanager

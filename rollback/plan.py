@@ -63,6 +63,7 @@ class Plan:
         summary: one line: from where to where.
         notes: what the operator has to know beforehand.
         statements: SQL that will be carried out, for the plan to show; empty where it is not made beforehand.
+        typed: the arguments that hold people's own words: the journal has them masked, the run's folder as they are.
         tells: the stages of the run that people are told of by themselves.
     """
 
@@ -73,6 +74,7 @@ class Plan:
     steps: tuple[Step, ...]
     notes: tuple[str, ...] = field(default=())
     statements: tuple[str, ...] = field(default=())
+    typed: tuple[str, ...] = field(default=())
     tells: tuple[str, ...] = ("start", "progress", "end")
 
     def __post_init__(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -61,12 +62,14 @@ class Runner:
     Attributes:
         redact: applied to every sentence that goes into the journal.
         typed: what the operator typed, for the documents; None where nobody typed anything.
+        thorough: applied to what people typed, in which may stand secrets that nobody here knows; None: `redact`.
     """
 
     journal: Journal
     view: View
     redact: Callable[[str], str]
     typed: Typed | None = None
+    thorough: Callable[[str], str] | None = None
     _unwritten: list[str] = field(default_factory=list, init=False, repr=False)
 
     def _by(self) -> dict[str, str | float]:
@@ -74,8 +77,23 @@ class Runner:
         if self.typed is None:
             return {}
         ago = round(time.monotonic() - self.typed.at, 3)
-        who, command = lock.who(), self.redact(self.typed.command)
+        # each word as it was typed, since quotes hide a value, and then the line: a value may be a word of its own
+        words = [self._masked(one) for one in shlex.split(self.typed.command)]
+        who, command = lock.who(), self._masked(shlex.join(words))
         return {"who": who, "command": command, "typed_s_ago": ago, "boot": lock.boot()}
+
+    def _masked(self, text: str) -> str:
+        return (self.thorough or self.redact)(text)
+
+    def _arguments(self, plan: Plan) -> dict[str, Any]:
+        """For the journal: people's own words without secrets, all others as they are.
+
+        A resume makes the same plan from them, and what a survey has found may look like a secret and is none: the SQL
+        of a migration, a digest. Which ones were changed is `masked`.
+        """
+        safe = {key: self._masked(plan.arguments[key]) for key in plan.typed}
+        masked = [key for key, text in safe.items() if text != plan.arguments[key]]
+        return {"arguments": {**plan.arguments, **safe}, **({"masked": masked} if masked else {})}
 
     def run(self, plan: Plan) -> None:
         """Carry out a new plan to its end.
@@ -85,11 +103,12 @@ class Runner:
                 back; NOT_PUT_BACK when one failed later: the run stays open for resume or abort.
             Refused: the journal cannot be written; nothing was begun.
         """
-        facts = {"procedure": plan.procedure, "arguments": plan.arguments, "summary": plan.summary}
+        facts = {"procedure": plan.procedure, "summary": self._masked(plan.summary), **self._arguments(plan)}
         told = {
             "notes": [self.redact(one) for one in plan.notes],
             "steps": [step.name for step in plan.steps],
             "moves": [step.name for step in plan.steps if step.moves_users],
+            "final": [step.name for step in plan.steps if step.final],
         }
         try:
             self.journal.append(plan.run, "begin", **facts, **told, **self._by())

@@ -232,12 +232,28 @@ class SwitchTable(Table):
 
 
 class ObjectivesTable(Table):
-    """[objectives]: the longest time to recovery by kind of procedure, in seconds."""
+    """[objectives]: the longest time to recovery by kind of procedure, in seconds; documents hold what took against it.
+
+    `recovery` also bounds how long a database that was left may take to answer when it is examined.
+    """
 
     application: int = 300
     database: int = 900
     configuration: int = 120
     recovery: int = 1800
+
+    def of(self, procedure: str) -> float | None:
+        """Of a procedure as the journal names it; None where no objective is for it."""
+        return next((float(getattr(self, kind)) for kind, some in _PROCEDURES.items() if procedure in some), None)
+
+
+#: RUNBOOK, Quick Reference: which estimate is for which procedures.
+_PROCEDURES = {
+    "application": ("application", "switch"),
+    "database": ("database", "migration", "migration forward", "rows", "rows undo", "schema"),
+    "configuration": ("configuration", "environment", "compose", "monitoring"),
+    "recovery": ("recover",),
+}
 
 
 class TimingTable(Table):

@@ -51,8 +51,7 @@ def events(case: Case, name: str) -> list[dict[str, Any]]:
 def told(case: Case, box: Mailbox) -> list[Finding]:
     """Notifications, post-mortem and journal against the drill's own record."""
     subjects = [one["title"].split("] ")[1].split(" - ")[0] for one in box.letters]
-    written = case.stack.rollback("postmortem", "--json")
-    text = json.loads(written.stdout)["text"] if written.status == 0 else written.stderr
+    text = case.postmortem()["text"]
     anchored = case.stack.rollback("history", "--anchor", text.rpartition("--anchor ")[2].split("`")[0])
     return [
         finding("told in order", subjects == STAGES, f"{subjects}"),

@@ -30,6 +30,9 @@ pytestmark = [pytest.mark.engine, pytest.mark.aftermath]
 
 SECTION = "Pre-Rollback Checklist"
 ISSUE = "a third of the requests fail since the deployment"
+#: Tokens that no file of the deployment has, in what somebody pastes into the command.
+UNKNOWN = ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmVk", "0f9e8d7c6b5a-typed")
+PASTED = f"401 for Authorization: Bearer {UNKNOWN[0]}, api_token={UNKNOWN[1]}"
 SERVICES = {"nginx-prod", "frontend-prod", "backend", "ml", "db", "redis"}
 FILES = {"record.md", "state.json", "incident.json", "safety.dump", "safety.sha256"}
 NOT_WHOLE = 50
@@ -61,9 +64,10 @@ def recorded(drill: Drill, box: Mailbox) -> None:
     spoken = blabbed(drill.stack)
     password = drill.stack.secrets["POSTGRES_PASSWORD"]
     outcome = drill.stack.rollback(
-        "preflight", "-m", ISSUE, "--error", f"FATAL: password {password} is wrong", "--severity", "major", "--json"
-    )
-    drill.findings += list(judged(drill, outcome, {*drill.stack.secrets.values(), *spoken, TOKEN}))
+        "preflight", "-m", ISSUE, "--error", f"FATAL: password {password} is wrong", "--error", PASTED,
+        "--severity", "major", "--json",
+    )  # fmt: skip
+    drill.findings += list(judged(drill, outcome, {*drill.stack.secrets.values(), *spoken, TOKEN, *UNKNOWN}))
     drill.findings.append(
         finding("one is told", [one["title"].count("Rollback Started") for one in box.letters] == [1], f"{box.letters}")
     )
@@ -123,10 +127,10 @@ def claimed(case: Case, folder: Path, texts: dict[str, bytes]) -> list[Finding]:
 
 def remembered(case: Case) -> list[Finding]:
     """The post-mortem of the rollback that followed has what was said."""
-    written = case.stack.rollback("postmortem", "--json")
-    text = json.loads(written.stdout)["text"] if written.status == 0 else written.stderr
+    text = case.postmortem()["text"]
     good = ISSUE in text and "As it was reported" in text and "application rollback" in text
-    return [finding("post-mortem", good, text[:600])]
+    leaked = [one[:6] for one in UNKNOWN if one in text + case.journal()]
+    return [finding("post-mortem", good, text[:600]), finding("nothing typed leaks", not leaked, f"{leaked}")]
 
 
 @pytest.mark.monthly

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
+from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -43,6 +45,8 @@ RESIDUE = (
     Allowed("rows *", "users went on working", expected=False),
 )
 REFUSED, NOT_PUT_BACK = 20, 40
+#: By the word of the list of late writes, what the post-mortem says of such rows.
+TOLD = {"new": "rows lost", "changed": "rows as they were before", "deleted": "rows back that had been deleted"}
 LIMIT_SECONDS = 120
 #: PostgreSQL's data lie on a disk that can be filled without harm to anybody else.
 SMALL_DISK = {"db": ("environment: {{PGDATA: /room/data}}", 'tmpfs: ["/room:size=300m,mode=0777"]')}
@@ -88,7 +92,19 @@ def announced(case: Case) -> list[Finding]:
         finding("something was announced", len(new) > 0, "no row was announced: nothing late was there to be lost"),
         finding("what was announced is gone", there == 0, f"{there} of {len(new)} announced rows are there"),
         finding("announced before the swap", told, f"the journal says {order}"),
+        in_the_postmortem(case),
     ]
+
+
+def in_the_postmortem(case: Case) -> Finding:
+    """It has as many rows as the list of its run, and no fewer than users have seen undone."""
+    path = case.stack.checkout / ".rollback/runs" / case.postmortem()["run"] / "late.jsonl"
+    listed = Counter(json.loads(line)["kind"] for line in path.read_text(encoding="utf-8").splitlines())
+    loss = case.told_loss()
+    told = {kind: int(number[1]) if (number := re.search(rf"(\d+) {text}", loss)) else 0 for kind, text in TOLD.items()}
+    undone = [one for one in case.findings if one.check == "ledger"][-1].figures["announced"]
+    good = told == {kind: listed[kind] for kind in TOLD} and sum(told.values()) >= undone and "not known" not in loss
+    return finding("loss in the post-mortem", good, f"{listed} are listed, {undone} writes are undone, it says: {loss}")
 
 
 def one_after_another(drill: Drill) -> Outcome:

@@ -160,6 +160,9 @@ def test_what_was_made_again_since_is_not_taken_for_what_the_attic_keeps(world: 
     world.live.execute("ALTER TABLE child ADD COLUMN more int NOT NULL DEFAULT 4; UPDATE child SET more = 5")
     recorded, before = taken(world.server, LIVE, HISTORY), world.rows(world.live)
     world.bring_back()
+    kept = (Live(world.live, HISTORY, "r1").kept() or {})["rows"]
+    assert kept["public.added"] == 2
+    assert kept["public.child"] > 0
     for made in ("CREATE TABLE added (id int PRIMARY KEY)", "ALTER TABLE child ADD COLUMN more int NOT NULL DEFAULT 4"):
         world.live.execute(made.encode())
         with pytest.raises(Refused, match="was made again since"):

@@ -94,7 +94,9 @@ def test_a_run_knows_what_it_has_taken_back_itself(session: Connection, made: Ma
     """What somebody else's run took back is not this one's to bring back."""
     work(session).back(DIARY, made)
     assert work(session).has_taken_back(DIARY)
+    assert work(session).kept() == {"public.diary": 7, "public.mother": 51}
     assert not replace(work(session), run="run2").has_taken_back(DIARY)
+    assert replace(work(session), run="run2").kept() == {}
 
 
 def test_rows_written_since_are_kept_when_it_is_brought_forward(session: Connection, made: Made) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from fixtures.checks.missing import bounds, counted
+from fixtures.checks.missing import bounds, counted, in_the_postmortem
 from fixtures.history import History, Mark, Request, SignIn, Write
 from fixtures.verdict import Verdict
 
@@ -85,3 +85,35 @@ def test_a_count_that_is_too_small_or_too_great_fails(count: int, verdict: Verdi
 def test_the_time_that_is_told_is_that_of_the_backup(seen: str, taken: tuple[float, float], verdict: Verdict) -> None:
     """Who tells another one may count what it likes."""
     assert counted(history(request(1050)), 1, seen, taken, GONE, KEPT).verdict is verdict
+
+
+AT_MOST = "at most {} acknowledged requests that change something are missing, of 1 min 30 s"
+NONE = "no acknowledged request that changes something is missing"
+NOT_KNOWN = "not known: how many of the writes of 1 min 30 s are missing"
+DENIED = "no row was taken away by a step"
+
+
+@pytest.mark.parametrize(
+    ("loss", "lost", "told", "verdict"),
+    [
+        (AT_MOST.format(12), 10, 12, Verdict.PASS),
+        (AT_MOST.format(12), 13, 12, Verdict.FAIL),
+        (AT_MOST.format(11), 10, 12, Verdict.FAIL),
+        (NONE, 0, 0, Verdict.PASS),
+        (NONE, 1, 0, Verdict.FAIL),
+        (NONE, 1, 12, Verdict.FAIL),
+        (NOT_KNOWN, 10, None, Verdict.PASS),
+        (NOT_KNOWN, 10, 12, Verdict.FAIL),
+        (AT_MOST.format(12), 10, None, Verdict.FAIL),
+        (DENIED, 10, 12, Verdict.FAIL),
+        (DENIED, 0, None, Verdict.FAIL),
+        ("", 0, 0, Verdict.FAIL),
+    ],
+    ids=["covers it", "too few", "another count", "none", "none, and some are gone", "none, others told", "not known",
+         "not known, others told", "a count that nobody has", "denied", "denied, not known", "nothing said"],
+)  # fmt: skip
+def test_the_post_mortem_has_the_count_that_was_told(
+    loss: str, lost: float, told: float | None, verdict: Verdict
+) -> None:
+    """And it covers what is gone; of what nobody knows it says so."""
+    assert in_the_postmortem(loss, lost, told).verdict is verdict

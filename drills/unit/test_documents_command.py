@@ -1,4 +1,4 @@
-"""`rollback notify`, `rollback postmortem` and `rollback history --verify` as they are typed."""
+"""`rollback notify`, `rollback postmortem` and `rollback history` as they are typed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rollback.journal import Journal
+from rollback.operations import PROCEDURES
+from rollback.tables import ObjectivesTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,14 +70,50 @@ def test_the_journal_is_whole_and_is_the_one_of_the_postmortem(rollback: Callabl
     """The chain shows a changed line; the anchor shows a journal that was written anew as a whole."""
     anchor = journal(checkout).entries()[-1].digest()
     journal(checkout).append("r2", "begin", **BEGIN)
-    assert rollback("history", "--verify").startswith("0 whole: 3 entries, the last one has the hash ")
-    assert rollback("history", "--anchor", anchor).startswith("0 whole")
+    assert rollback("history", "--verify").startswith("0 unbroken: 3 entries, the last one has the hash ")
+    assert rollback("history", "--anchor", anchor).startswith("0 unbroken")
     forged = journal(checkout)
     forged.path.unlink()
     forged.append("r1", "begin", **BEGIN)
     forged.append("r1", "end", outcome="put back")
-    assert rollback("history", "--verify").startswith("0 whole: 2 entries")
+    assert rollback("history", "--verify").startswith("0 unbroken: 2 entries")
     assert rollback("history", "--anchor", anchor).startswith("50 failed: No entry of the journal has the hash")
+
+
+def test_no_more_is_claimed_of_the_chain_than_it_shows(rollback: Callable[..., str], checkout: Path) -> None:
+    """A journal that was cut at the end of a line is unbroken: only an anchor shows it, as help and answer say."""
+    one = journal(checkout)
+    anchor = one.entries()[-1].digest()
+    one.path.write_text(one.path.read_text(encoding="utf-8").splitlines(keepends=True)[0], encoding="utf-8")
+    said = rollback("history", "--verify")
+    assert said.startswith("0 unbroken: 1 entries")
+    assert "whether entries were cut off at the end only a hash that is kept elsewhere can show: --anchor" in said
+    assert rollback("history", "--anchor", anchor).startswith("50 failed: No entry of the journal has the hash")
+    left = rollback("history", "--anchor", one.entries()[0].digest())
+    assert "entries 1 to 1 are those of the anchor; of any cut off after entry 1 it says nothing" in left
+    told = " ".join(rollback("history", "--help").replace("│", " ").split())
+    assert (
+        "Entries that were cut off at the end, and a journal that was written anew as a whole, break no chain" in told
+    )
+
+
+def test_the_objective_is_the_one_of_rollback_toml(rollback: Callable[..., str], checkout: Path) -> None:
+    """Of the procedure's kind; post-mortem and notification hold the recovery against the same one."""
+    path = checkout / "rollback.toml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("application = 300", "application = 0"), encoding="utf-8")
+    assert "- **Objective**: 0.0 s: MISSED" in rollback("postmortem")
+    assert "- Objective: 0.0 s: MISSED" in rollback("notify", "--print")
+    path.write_text(text.replace("database = 900", "database = 0"), encoding="utf-8")
+    assert "- **Objective**: 5 min 0 s: met" in rollback("postmortem")
+
+
+def test_each_procedure_has_the_objective_of_its_kind() -> None:
+    """By the runbook's Quick Reference; for a breach and for the record of an incident there is none."""
+    table = ObjectivesTable(application=1, database=2, configuration=3, recovery=4)
+    none = {name for name in PROCEDURES if table.of(name) is None}
+    assert none == {"contain", "preflight"}
+    assert [table.of(one) for one in ("switch", "schema", "environment", "recover")] == [1, 2, 3, 4]
 
 
 def test_contacts_that_are_not_there_are_an_error_of_the_settings(rollback: Callable[..., str], checkout: Path) -> None:

@@ -53,6 +53,25 @@ def test_a_target_that_does_not_take_it_is_named_without_its_secrets(tmp_path: P
     assert TOKEN not in str(stop.value)
 
 
+SLACK = ("T1JJ3T3L2", "A1BRTD4JD", "TIiajkdnlazkcOXrIdevi7FQ")
+
+
+def test_slack_gets_what_it_reads_and_its_tokens_are_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line as the reference of rollback.toml shows it is a webhook of Slack, whose address is three tokens."""
+    path = targets(tmp_path, f"critical=slack://{'/'.join(SLACK)}/#operations\n")
+    (one,) = delivery.targets(path).find(tag="critical")
+    assert type(one).__name__ == "NotifySlack"
+    assert list(delivery.targets(path).find(tag="major")) == []
+    with open_mailbox() as box:
+        monkeypatch.setattr(type(one), "webhook_url", f"http://127.0.0.1:{box.server_port}")
+        (sent,) = delivery.send(path, Message("a subject", "a body\n", "critical"))
+    (letter,) = box.letters
+    assert letter["channel"] == "#operations"
+    assert (letter["attachments"][0]["title"], letter["attachments"][0]["text"]) == ("a subject", "a body")
+    assert sent.target.startswith("slack://")
+    assert not [token for token in SLACK if token in sent.target]
+
+
 def test_nobody_for_a_severity_is_told(tmp_path: Path) -> None:
     """Nothing sent is not a success."""
     with open_mailbox() as one:

@@ -3,56 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
+from drills.unit.incidents import BEGIN, MOVED, USUAL, entries, read
 from rollback.documents import incident, notification, postmortem
 from rollback.documents.impact import counted
 from rollback.documents.notification import END, PROGRESS, START
-from rollback.journal import Entry, Journal
+from rollback.journal import Journal
 from rollback.outcome import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-MOVED = "users served by v4.0.0"
-BEGIN = {
-    "procedure": "application",
-    "arguments": {"version": "v4.0.0", "roles": ["backend", "ml"]},
-    "summary": "put backend and ml back as v4.0.0 had them",
-    "notes": ["backend publishes 5001"],
-    "steps": ["state before recorded", MOVED],
-    "moves": [MOVED],
-    "who": "operator@host",
-    "command": "rollback application v4.0.0 --yes",
-}
 CONTACTS = {"On-Call": "+1-555-0123"}
-USUAL: tuple[tuple[float, str, dict[str, Any]], ...] = (
-    (0, "begin", BEGIN),
-    (1, "intent", {"step": "state before recorded"}),
-    (2, "done", {"step": "state before recorded", "seconds": 1.0, "seen": "state and logs"}),
-    (3, "intent", {"step": MOVED}),
-    (4.5, "done", {"step": MOVED, "seconds": 1.5, "seen": "generation answers"}),
-    (9, "end", {"outcome": "done"}),
-)
-
-
-def entries(*events: tuple[float, str, dict[str, Any]], run: str = "r1", mono: float = 1000.0) -> list[Entry]:
-    """Entries as a journal would hold them, at 14:20 and so many seconds."""
-    found: list[Entry] = []
-    for after, event, data in events:
-        minute, second = divmod(after, 60)
-        at = f"2024-01-19T14:{20 + int(minute):02}:{second:06.3f}+00:00"
-        previous = found[-1].digest() if found else "0" * 64
-        found.append(Entry(len(found) + 1, at, mono + after, run, event, data, previous))
-    return found
-
-
-def read(*events: tuple[float, str, dict[str, Any]]) -> incident.Incident:
-    """The incident of these events."""
-    return incident.find(entries(*events), "r1")
 
 
 def test_a_finished_run_says_when_users_were_served_and_when_it_ended() -> None:
@@ -148,7 +114,7 @@ def test_the_latest_run_is_the_one_that_began_last() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stage", "subject", "words"),
+    ("stage", "subject", "said"),
     [
         (START, "System Rollback Started", ["rollback begun at 2024-01-19 14:20:00 UTC", "by operator@host"]),
         (PROGRESS, "System Rollback: Users Served", ["users are served again, 4.5 s after the command"]),
@@ -156,11 +122,11 @@ def test_the_latest_run_is_the_one_that_began_last() -> None:
     ],
     ids=[START, PROGRESS, END],
 )
-def test_each_stage_tells_what_the_journal_has(stage: str, subject: str, words: Sequence[str]) -> None:
+def test_each_stage_tells_what_the_journal_has(stage: str, subject: str, said: Sequence[str]) -> None:
     """Status, affected services, next steps and contacts are in every message."""
     message = notification.written(read(*USUAL), stage, CONTACTS, "spheroseg")
     assert message.subject == f"[spheroseg] {subject} - 2024-01-19 14:20:00 UTC (minor)"
-    for one in [*words, "- backend", "- ml", "- On-Call: +1-555-0123", "Next steps:"]:
+    for one in [*said, "- backend", "- ml", "- On-Call: +1-555-0123", "Next steps:"]:
         assert one in message.body
 
 

@@ -243,12 +243,13 @@ def test_the_rollback_that_follows_is_of_the_incident(tmp_path: Path) -> None:
     assert "## As it was reported" in text
     assert "- **Issue**: uploads fail" in text
     assert "`runs/p1`" in text
+    assert "- **Detected**: first failed request not measured; recorded by ops@host at 20" in text
 
 
 def test_another_rollback_has_nothing_of_it(tmp_path: Path) -> None:
     """What was said belongs to the next run alone, and not to the one after."""
     entries = journal(tmp_path, PREFLIGHT, ROLLBACK, ("r2", "application", {"roles": ["ml"], "version": "v3"}))
-    assert incident.find(entries, "r1").reported == FACTS
+    assert incident.find(entries, "r1").reported == {**FACTS, "at": entries[0].at}
     found = incident.find(entries, "r2")
     assert (found.reported, found.scenario) == (None, "minor")
     assert "As it was reported" not in postmortem.written(found, {}, "spheroseg")

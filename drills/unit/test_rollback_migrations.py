@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -173,6 +174,25 @@ def a_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Step:
     facts = {"version": "013", "name": "013_x.sql", "up": "", "down": ""}
     known = {"run": "ours", "migrations": [facts], "made": {"013": []}, "dependent": "", "unheard": ""}
     return procedure.plan(one, known).steps[-1]
+
+
+class OursIsDone(SomebodyElsesRun):
+    """A database in which this run has taken 013 back as well, and kept seven rows of one table and none of another."""
+
+    def execute(self, question: str, _: object = None) -> SimpleNamespace:
+        """Both attics, and what is noted with each."""
+        noted = (json.dumps({"version": "013", "rows": {"public.sessions": 7, "public.empty": 0}}),)
+        both = [("rollback_attic_013_other",), ("rollback_attic_013_ours",)]
+        return SimpleNamespace(fetchall=lambda: both if "FROM pg_namespace" in question else [], fetchone=lambda: noted)
+
+
+def test_what_a_migration_has_put_into_the_attic_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read from this run's attic, so that a command that was killed after the commit can still tell it."""
+    step = a_step(tmp_path, monkeypatch)
+    monkeypatch.setattr("rollback.database.server.session_of", lambda _: nullcontext(OursIsDone()))
+    seen = step.read()
+    assert (seen.holds, dict(seen.figures)) == (True, {"rows_kept": 7})
+    assert seen.seen == "the database is at 012; kept: 7 rows of public.sessions"
 
 
 def test_who_was_overtaken_takes_nothing_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

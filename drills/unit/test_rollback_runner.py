@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from rollback.journal import Entry, Journal
 from rollback.outcome import Exit, Failed, Refused
 from rollback.plan import Plan, Reading, Step
 from rollback.runner import Runner
+from rollback.secrets import Redactor
+from rollback.typed import Typed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +49,7 @@ def test_each_step_is_intended_before_it_is_done(world: World) -> None:
     assert world.screen.shown == [("started", "a"), ("done", "a"), ("started", "b"), ("done", "b")]
     begin, *_, end = world.journal.entries()
     facts = {"procedure": "application", "arguments": {"version": "v1"}, "summary": "from v2 to v1"}
-    assert begin.data == {**facts, "notes": [], "steps": ["a", "b"], "moves": []}
+    assert begin.data == {**facts, "notes": [], "steps": ["a", "b"], "moves": [], "final": []}
     assert (end.data, world.journal.unfinished()) == ({"outcome": "done"}, None)
 
 
@@ -259,6 +262,24 @@ def test_no_secret_reaches_the_journal_or_the_screen(world: World) -> None:
     text = world.journal.path.read_text() + "".join(world.screen.texts) + str(failed)
     assert "hunter2" not in text
     assert text.count("[secret]") >= 4
+
+
+def test_what_people_typed_is_masked_thoroughly_and_what_was_found_is_left(world: World) -> None:
+    """Command, summary and their own words hold secrets that nobody here knows; the SQL of a migration holds none."""
+    words = {"where": "password = 'unknown9unknown9'", "sql": "ALTER ROLE app PASSWORD 'as found'"}
+    planned = Plan("rows", words, "r1", "token: abcdefgh", (world.step("a"),), typed=("where",))
+    pasted = ("--error", "Authorization: Bearer eyJhbGciOi.eyJzdWIiOiJ.x", "token:", "unknown9-apart")
+    one = Typed(shlex.join(["rollback", "rows", "--where", words["where"], *pasted]), 0.0)
+    runner = Runner(world.journal, world.screen, Redactor(()), one, Redactor(()).thorough)
+    runner.run(planned)
+    runner.resume(planned)
+    begin, *_, resume = (entry.data for entry in world.journal.entries() if entry.event in ("begin", "resume"))
+    text = world.journal.path.read_text(encoding="utf-8")
+    assert not [secret for secret in ("unknown9", "eyJ", "abcdefgh") if secret in text]
+    assert begin["arguments"] == {"where": "password = '[secret: value]'", "sql": words["sql"]}
+    assert begin["masked"] == ["where"]
+    assert (begin["command"], begin["summary"]) == (resume["command"], "token: [secret: value]")
+    assert shlex.split(begin["command"])[3] == "password = '[secret: value]'"
 
 
 def test_names_of_steps_are_unique() -> None:

@@ -86,7 +86,9 @@ def write_postmortem(
     deployment, speaker = Deployment.load(directory), Speaker(as_json)
     entries = Operations(deployment, speaker).journal.entries()
     found = incident.find(entries, run)
-    text = postmortem.written(found, deployment.settings.contacts, deployment.settings.deployment.name)
+    table = deployment.settings
+    objective = table.objectives.of(found.procedure)
+    text = postmortem.written(found, table.contacts, table.deployment.name, objective)
     if output is None:
         speaker.say(text.rstrip())
     else:

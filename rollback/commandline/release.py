@@ -94,6 +94,7 @@ def release_bad(  # noqa: PLR0913 -- the words of the command
     """Mark VERSION bad: no rollback chooses it any more."""
     deployment, speaker = Deployment.load(directory), Speaker(as_json, yes)
     operations = Operations(deployment, speaker)
+    reason = operations.redactor().thorough(reason)
     told = f"mark {version} bad for good: no rollback chooses it any more ({reason})"
     Shelf(deployment).get(version)
     if plan:
@@ -103,6 +104,6 @@ def release_bad(  # noqa: PLR0913 -- the words of the command
     with lock.held(operations.lock_file, f"release bad {version}"):
         speaker.confirm(lambda: speaker.say(told))
         Shelf(deployment).mark_bad(version, reason)
-        operations.journal.append("-", "bad", version=version, reason=operations.redactor()(reason))
+        operations.journal.append("-", "bad", version=version, reason=reason)
     speaker.say(f"{version} is marked bad")
     speaker.document(version=version, bad=reason)

@@ -9,7 +9,8 @@ import typer
 from rollback.commandline.options import HERE, AsJson, Directory, PlanOnly, Yes, carry_out
 from rollback.console import Speaker
 from rollback.deployment import Deployment
-from rollback.operations import Operations
+from rollback.documents.incident import WATCH
+from rollback.operations import Operations, new_run
 from rollback.outcome import Exit
 from rollback.procedures import application, survey
 from rollback.release import LAST_GOOD, Shelf
@@ -59,8 +60,10 @@ def watch(  # noqa: PLR0913 -- the words of the command
     if dry_run:
         speaker.say(f"would roll back to {version}")
         _told(speaker, decision, Exit.ROLLED_BACK)
-    operations.journal.append("-", "watch", verdict=decision.verdict.value, reason=decision.sentence, to=version)
-    carry_out(operations, speaker, application.NAME, surveyed, plan_only=False, end=Exit.ROLLED_BACK)
+    # the run that it begins has the same id: its post-mortem says what was seen
+    run = new_run()
+    operations.journal.append(run, WATCH, verdict=decision.verdict.value, reason=decision.sentence, to=version)
+    carry_out(operations, speaker, application.NAME, lambda _: surveyed(run), plan_only=False, end=Exit.ROLLED_BACK)
     raise typer.Exit(Exit.ROLLED_BACK)
 
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from rollback.database.server import Connection
 
 __all__ = [
-    "PREFIX", "bring_back", "drop", "fill", "keep", "kept", "own_sequences", "put", "schemas",
-    "shelve_history",
+    "PREFIX", "bring_back", "drop", "fill", "keep", "kept", "noted", "own_sequences", "put",
+    "schemas", "shelve_history",
 ]  # fmt: skip
 
 PREFIX = "rollback_attic_"
@@ -107,13 +107,18 @@ def shelve_history(session: Connection, attic: str, history: str, version: str, 
 def kept(session: Connection, version: str) -> tuple[str, dict[str, Any]] | None:
     """The newest attic of a migration and what was noted with it; None where nothing was kept."""
     for name in reversed(schemas(session)):
-        row = session.execute("SELECT obj_description(%s::regnamespace)", (f'"{name}"',)).fetchone()
-        said = str(row[0]) if row and row[0] else ""
-        # others of ours say something else
-        facts = json.loads(said) if said.startswith("{") else {}
+        facts = noted(session, name)
         if facts.get("version") == version:
             return name, facts
     return None
+
+
+def noted(session: Connection, attic: str) -> dict[str, Any]:
+    """What was noted with an attic; others of ours note nothing, or something else."""
+    row = session.execute("SELECT obj_description(%s::regnamespace)", (f'"{attic}"',)).fetchone()
+    said = str(row[0]) if row and row[0] else ""
+    facts: dict[str, Any] = json.loads(said) if said.startswith("{") else {}
+    return facts
 
 
 def bring_back(session: Connection, attic: str, made: Made, history: str, sequences: dict[str, int | None]) -> None:

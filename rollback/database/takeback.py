@@ -78,6 +78,15 @@ class TakeBack:
         """Whether this run has: what it kept is there. What another run took back is not this one's to bring back."""
         return self._attic(migration) in attic.schemas(self.session)
 
+    def kept(self) -> dict[str, int]:
+        """The rows, or values of rows, that this run has put into attics and that are there still, by table."""
+        found: dict[str, int] = {}
+        for name in attic.schemas(self.session):
+            if name.endswith(f"_{self.run}"):
+                rows: dict[str, int] = attic.noted(self.session, name).get("rows", {})
+                found |= {table: found.get(table, 0) + number for table, number in rows.items()}
+        return found
+
     def _attic(self, migration: Migration) -> str:
         return f"{attic.PREFIX}{migration.version}_{self.run}"
 
@@ -87,7 +96,7 @@ class TakeBack:
         own = attic.own_sequences(self.session, made)
         others = self._sequences(own)
         saved = attic.keep(self.session, name, made.tables(), made.columns())
-        facts = {"schema": before.digest, "sequences": own}
+        facts = {"schema": before.digest, "sequences": own, "rows": saved}
         attic.shelve_history(self.session, name, self.history, migration.version, facts)
         before_writes = written(self.session)
         self._run(migration.down, f"the script that takes {migration.name} back")

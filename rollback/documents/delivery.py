@@ -77,8 +77,9 @@ def send(path: Path, message: Message) -> list[Delivered]:
 
 
 def _named(target: apprise.NotifyBase) -> str:
-    """What it is and where; the rest of a URL is a secret."""
-    return f"{urlsplit(target.url(privacy=True)).scheme}://{target.host or ''}"
+    """What it is and where, as apprise itself masks it: a token stands where others have their host."""
+    shown = urlsplit(target.url(privacy=True))
+    return f"{shown.scheme}://{shown.netloc.rpartition('@')[2]}"
 
 
 @dataclass
@@ -135,7 +136,7 @@ def message_of(deployment: Deployment, found: incident.Incident, stage: str) -> 
     table = deployment.settings
     named = getattr(table.notify, found.scenario) or list(table.contacts)
     contacts: Mapping[str, str] = {name: table.contacts[name] for name in named}
-    return notification.written(found, stage, contacts, table.deployment.name)
+    return notification.written(found, stage, contacts, table.deployment.name, table.objectives.of(found.procedure))
 
 
 def configured(deployment: Deployment) -> Path:

@@ -13,11 +13,13 @@ if TYPE_CHECKING:
 
     from rollback.journal import Entry
 
-__all__ = ["LATEST", "SCENARIOS", "Incident", "Typed", "find"]
+__all__ = ["LATEST", "SCENARIOS", "WATCH", "Incident", "Typed", "find"]
 
 LATEST = "latest"
 #: The procedure that records an incident and rolls nothing back.
 PREFLIGHT = "preflight"
+#: The event by which the watch says why it begins a run; it stands before the beginning.
+WATCH = "watch"
 #: An incident that was recorded longer ago is another one.
 _OLD = timedelta(hours=24)
 
@@ -56,11 +58,14 @@ class Incident:
 
     Attributes:
         entries: those of the run, in order; the first one is its beginning.
-        reported: what was said of the incident before the run, by `rollback preflight`; None where nothing was.
+        reported: what was said of the incident before the run, by `rollback preflight`, and `at`: when; None where
+            nothing was.
+        watched: what the watch has seen that began the run; None where somebody typed it.
     """
 
     entries: Sequence[Entry] = field(repr=False)
     reported: dict[str, Any] | None = None
+    watched: Entry | None = None
 
     @property
     def begin(self) -> dict[str, Any]:
@@ -90,12 +95,17 @@ class Incident:
 
     @property
     def began(self) -> datetime:
-        """When its command was typed, UTC."""
+        """When its command was typed, or the watch decided, UTC."""
         return _time(self.entries[0]) - timedelta(seconds=self._lead)
 
     @property
     def _lead(self) -> float:
-        """Seconds from the command to its first entry: reading, planning, the question to the operator."""
+        """Seconds from the command to its first entry: reading, planning, the question to the operator.
+
+        The command of a watch was typed long before anything was wrong: there it is from its decision.
+        """
+        if self.watched is not None:
+            return max(0.0, self.entries[0].mono - self.watched.mono)
         return float(self.begin.get("typed_s_ago", 0.0))
 
     @property
@@ -106,6 +116,8 @@ class Incident:
     def seconds(self, entry: Entry) -> float:
         """Seconds from the command to an entry, by the monotonic clock unless the host was booted between them."""
         first = self.entries[0]
+        if entry.seq < first.seq:  # the decision of the watch, from which they count
+            return 0.0
         boots = {one.data.get("boot") for one in self.entries if one.seq <= entry.seq and "command" in one.data}
         by_clock = (_time(entry) - _time(first)).total_seconds()
         # the monotonic clock begins anew at a boot; within one it does not care who sets the time
@@ -121,6 +133,12 @@ class Incident:
         """When users were first served by the target; None where it did not get so far, or needed no such step."""
         moving = set(self.begin.get("moves", ()))
         return next((one for one in self.entries if one.event in _WORKED[:2] and one.data.get("step") in moving), None)
+
+    def past_return(self) -> bool:
+        """Whether a step was begun whose taking back costs what users wrote meanwhile: another database serves them."""
+        kinds = ("final", "moves") if "rows_lost" in self.figures() else ("final",)
+        steps = {name for kind in kinds for name in self.begin.get(kind, ())}
+        return any(one.event in ("intent", *_WORKED[:2]) and one.data.get("step") in steps for one in self.entries)
 
     def recovery(self) -> float | None:
         """Seconds from the command to users served by what it put back; None where users were not moved."""
@@ -205,7 +223,10 @@ def find(entries: Sequence[Entry], run: str) -> Incident:
     if wanted not in begun:
         known = ", ".join(begun[-10:]) or "none"
         raise Refused(f"The journal knows no run {run}; it knows: {known}.", "`rollback history`")
-    return Incident([one for one in entries if one.run == wanted], _reported(entries, wanted))
+    mine = [one for one in entries if one.run == wanted]
+    first = next(n for n, one in enumerate(mine) if one.event == "begin")
+    watched = next((one for one in mine[:first] if one.event == WATCH), None)
+    return Incident(mine[first:], _reported(entries, wanted), watched)
 
 
 def _reported(entries: Sequence[Entry], run: str) -> dict[str, Any] | None:
@@ -215,6 +236,6 @@ def _reported(entries: Sequence[Entry], run: str) -> dict[str, Any] | None:
         is_preflight = one.data["procedure"] == PREFLIGHT
         if one.run == run:
             fresh = said is not None and not is_preflight and _time(one) - _time(said) < _OLD
-            return dict(said.data["arguments"]) if said is not None and fresh else None
+            return {**said.data["arguments"], "at": said.at} if said is not None and fresh else None
         said = one if is_preflight else None
     return None

@@ -45,7 +45,9 @@ class Message:
     severity: str
 
 
-def written(incident: Incident, stage: str, contacts: Mapping[str, str], name: str) -> Message:
+def written(
+    incident: Incident, stage: str, contacts: Mapping[str, str], name: str, objective: float | None = None
+) -> Message:
     """The notification of a stage, from the journal alone.
 
     Args:
@@ -53,11 +55,15 @@ def written(incident: Incident, stage: str, contacts: Mapping[str, str], name: s
         stage: `start`, `progress` or `end`.
         contacts: whom to ask, by what they are.
         name: of the deployment.
+        objective: seconds to recovery that rollback.toml names for the procedure; None where it names none.
     """
     title = _ENDED[incident.outcome] if stage == END else _SUBJECTS[stage]
     paragraphs = [_STAGES[stage](incident), _affected(incident)]
     if stage == END:
-        paragraphs += [_impact(incident), _listed("Root cause", ("to be found; the post-mortem asks for it",))]
+        paragraphs += [
+            _impact(incident, objective),
+            _listed("Root cause", ("to be found; the post-mortem asks for it",)),
+        ]
     paragraphs.append(_listed("Next steps", _next(incident, stage)))
     if contacts:
         paragraphs.append(_listed("Contact", words.contacts(contacts)))
@@ -74,7 +80,8 @@ def _started(incident: Incident) -> str:
 def _served(incident: Incident) -> str:
     entry = incident.users_served()
     after = words.duration(incident.seconds(entry)) if entry else words.NOT_MEASURED
-    return f"Status: users are served again, {after} after the command: {incident.summary}. The rollback goes on."
+    since = f"{after} after {words.beginning(incident)}"
+    return f"Status: users are served again, {since}: {incident.summary}. The rollback goes on."
 
 
 def _ended(incident: Incident) -> str:
@@ -91,8 +98,8 @@ def _affected(incident: Incident) -> str:
     return _listed("Affected services", incident.services())
 
 
-def _impact(incident: Incident) -> str:
-    return _listed("Impact", [f"{title}: {text}" for title, text in words.impact(incident)])
+def _impact(incident: Incident, objective: float | None) -> str:
+    return _listed("Impact", [f"{title}: {text}" for title, text in words.impact(incident, objective)])
 
 
 def _next(incident: Incident, stage: str) -> Sequence[str]:

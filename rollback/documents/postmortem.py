@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from rollback.documents import words
+from rollback.documents.incident import WATCH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -20,16 +21,17 @@ _WIDEST = 240
 _FILL_IN = "_to be written by those who were there_"
 
 
-def written(incident: Incident, contacts: Mapping[str, str], name: str) -> str:
+def written(incident: Incident, contacts: Mapping[str, str], name: str, objective: float | None = None) -> str:
     """The document.
 
     Args:
         incident: the run.
         contacts: by what they are.
         name: of the deployment.
+        objective: seconds to recovery that rollback.toml names for the procedure; None where it names none.
     """
     parts = (
-        _summary(incident, name),
+        _summary(incident, name, objective),
         *([_reported(incident.reported)] if incident.reported else []),
         _timeline(incident),
         _commands(incident),
@@ -42,7 +44,7 @@ def written(incident: Incident, contacts: Mapping[str, str], name: str) -> str:
     return "\n".join(line for part in parts for line in (*part, ""))
 
 
-def _summary(incident: Incident, name: str) -> Iterator[str]:
+def _summary(incident: Incident, name: str, objective: float | None) -> Iterator[str]:
     yield f"# Post-mortem: {incident.procedure} rollback of {name}, {incident.began:%Y-%m-%d}"
     yield ""
     yield "## Summary"
@@ -52,7 +54,7 @@ def _summary(incident: Incident, name: str) -> Iterator[str]:
     yield f"- **Outcome**: {words.status(incident)}"
     yield f"- **Severity**: {incident.scenario}"
     yield f"- **Affected**: {_plain(', '.join(incident.services()))}"
-    for title, text in words.impact(incident):
+    for title, text in words.impact(incident, objective):
         yield f"- **{title}**: {_plain(text)}"
 
 
@@ -71,7 +73,7 @@ def _timeline(incident: Incident) -> Iterator[str]:
     yield ""
     yield "| time (UTC) | after | what | seen |"
     yield "|---|---|---|---|"
-    for one in incident.entries:
+    for one in (*([incident.watched] if incident.watched else []), *incident.entries):
         if one.event not in _QUIET:
             what, seen = _told(one, incident)
             clock = one.at[11:23].rstrip("Z")
@@ -81,6 +83,8 @@ def _timeline(incident: Incident) -> Iterator[str]:
 def _told(one: Entry, incident: Incident) -> tuple[str, str]:
     """What happened, and what was seen of it."""
     data = one.data
+    if one.event == WATCH:
+        return "the watch decided to roll back", str(data["reason"])
     if one.event == "begin":
         return "rollback begun", incident.summary
     if one.event == "end":

@@ -234,7 +234,14 @@ class _Procedure:
 
     def _reading(self, one: Migration, *, applied: bool = False) -> Reading:
         there = self.deployment.migrations()
-        return Reading((one.version in there) is applied, f"the database is at {there[-1] if there else 'none'}")
+        holds, seen = (one.version in there) is applied, f"the database is at {there[-1] if there else 'none'}"
+        if applied or not holds:
+            return Reading(holds, seen)
+        # read from the attics and not remembered: the command may have been killed just after the commit
+        with server.session_of(self.deployment) as session:
+            kept = self._work(session).kept()
+        rows = ", ".join(f"{number} rows of {table}" for table, number in kept.items() if number)
+        return Reading(holds, f"{seen}; kept: {rows or 'no row, none was lost'}", {"rows_kept": sum(kept.values())})
 
     def _act(self, one: Migration) -> None:
         with self._taking_back() as work:

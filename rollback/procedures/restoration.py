@@ -218,7 +218,9 @@ class _Procedure:
 
     def _is_serving(self) -> Reading:
         with self._beside() as one:
-            return Reading(one.serving(), f"the database of before is {one.old}" if one.swapped() else "not swapped")
+            serving, seen = one.serving(), f"the database of before is {one.old}" if one.swapped() else "not swapped"
+        # whoever wrote in between has had the list made anew, after the step that made it was done
+        return Reading(serving, seen, (self._told() or {}).get("figures", {}) if serving else {})
 
     def _swap(self) -> None:
         with self._beside() as one:

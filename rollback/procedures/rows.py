@@ -147,6 +147,7 @@ class _Procedure:
                 self._repaired(),
             ),
             notes=tuple(self._notes()),
+            typed=("where",),
         )
 
     def _notes(self) -> Iterator[str]:

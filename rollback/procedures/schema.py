@@ -272,9 +272,11 @@ class _Procedure:
         with self._live() as live:
             now = schema_of(live.session).digest
             there = dict(recorded.history_rows(live.session, self.history))
-            unfinished = cleared(live.session)
+            unfinished, kept = cleared(live.session), live.kept()
         good = not unfinished and now == self.facts["after"] and there.keys() == self.facts["history"].keys()
-        return Reading(good, f"fingerprint {now[:12]}, migration {max(there, default='none')}")
+        seen = f"fingerprint {now[:12]}, migration {max(there, default='none')}"
+        # what is noted with the attic was committed with it: a command that was killed just after it can tell it still
+        return Reading(good, seen, {} if kept is None else {"rows_kept": sum(kept.get("rows", {}).values())})
 
     def _act(self) -> None:
         facts = self.facts

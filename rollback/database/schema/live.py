@@ -125,8 +125,8 @@ class Live:
         change = order.change
         retyped = Retyped(self.session, self.attic, change.retyped)
         columns = retyped.with_losses(change.lost_columns)
-        attic.keep(self.session, self.attic, change.lost_tables, columns)
-        facts = {"lossy": retyped.losses, "sequences": sequences(self.session)}
+        rows = attic.keep(self.session, self.attic, change.lost_tables, columns)
+        facts = {"lossy": retyped.losses, "sequences": sequences(self.session), "rows": rows}
         self._proven(order)
         retyped.proven(change.keys)
         if order.source:
