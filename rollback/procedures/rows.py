@@ -60,7 +60,7 @@ def _believed(deployment: Deployment, backup: str) -> Iterator[tuple[Server, Man
     """The backup in a scratch PostgreSQL; what was revoked after a breach is revoked there too and comes not back."""
     with restored(deployment, backup) as (then, manifest):
         with then.connect(manifest.database, autocommit=True) as session:
-            again(deployment, session)
+            again(deployment, session, manifest.at)
         yield then, manifest
 
 
