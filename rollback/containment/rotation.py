@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
@@ -16,7 +16,8 @@ from psycopg import sql
 from rollback import commands
 from rollback.containment import ways
 from rollback.containment.given import server_of
-from rollback.containment.keyring import KEEP, Keyring, Revoked, pairs, rewritten, unnamed
+from rollback.containment.inline import unhandled
+from rollback.containment.keyring import KEEP, Keyring, Revoked, is_secret, pairs, rewritten, text_of, unnamed
 from rollback.database import disposable, server
 from rollback.outcome import Failed, Refused
 from rollback.parts import files
@@ -62,11 +63,15 @@ class Rotation:
         """What may never serve again."""
         return Revoked.of(self.deployment)
 
-    def possible(self) -> list[str]:
+    def possible(self, *models: dict[str, Any]) -> list[str]:
         """The keys that will have new values.
 
+        Args:
+            models: the Compose files as they are written, of the application and of its monitoring stack.
+
         Raises:
-            Refused: a key looks like a secret and nobody has said what becomes of it, or none has a value.
+            Refused: something looks like a secret and nobody has said what becomes of it, no key has a value, or a
+                line that is to be rewritten cannot be, live or recorded.
         """
         left = unnamed(self._env_files(), self.table)
         if left:
@@ -74,6 +79,13 @@ class Rotation:
                 f"{', '.join(left)} in the env files: nobody has said whether that is a secret.",
                 "name each in [containment.secrets]: random, database, redis or keep",
             )
+        if strange := unhandled(models, self._env_files(), self.table):
+            raise Refused(
+                f"{', '.join(strange)}: no env file of rollback.toml has that secret, so it stays what it is.",
+                "move its value into an env file and name its key in [containment.secrets]; or change it by hand, and"
+                " say `keep` there",
+            )
+        self._rehearse()
         found = sorted(self._secrets())
         if not found:
             raise Refused("No env file holds a key of [containment.secrets].", "name the deployment's secrets there")
@@ -84,9 +96,24 @@ class Rotation:
 
     def _secrets(self) -> dict[str, str]:
         """By key, those of the checkout that are to be changed."""
-        texts = [one.read_text(encoding="utf-8") for one in self._env_files() if one.is_file()]
-        wanted = {key for key, kind in self.table.items() if kind != KEEP}
-        return {key: value for text in texts for key, value in pairs(text) if key in wanted and value}
+        texts = [text_of(one) for one in self._env_files() if one.is_file()]
+        return {key: value for text in texts for key, value in pairs(text) if self._is_secret(key, value)}
+
+    def _is_secret(self, key: str, value: str) -> bool:
+        return is_secret(self.table.get(key, KEEP), value)
+
+    def _rehearse(self) -> None:
+        """Rewrite every copy to nowhere: the database's password is changed before the first of them.
+
+        Raises:
+            Refused: which of them cannot be rewritten.
+        """
+        values = Keyring.fresh(self.table)
+        for path, told, _ in self._everywhere():
+            try:
+                rewritten(text_of(path) if path.is_file() else "", self.table, values)
+            except Refused as error:
+                raise Refused(f"{told}: {error.found}", error.next_step) from error
 
     # carried out
 
@@ -108,8 +135,8 @@ class Rotation:
     def _of_before(self) -> Iterator[str]:
         """Every value that lies here, in the checkout or recorded: who was here may have any of them."""
         for path, _, _ in self._everywhere():
-            for key, value in pairs(path.read_text(encoding="utf-8")) if path.is_file() else ():
-                if self.table.get(key, KEEP) != KEEP:
+            for key, value in pairs(text_of(path)) if path.is_file() else ():
+                if self._is_secret(key, value):
                     yield value
 
     def _everywhere(self) -> Iterator[tuple[Path, str, FileRecord | None]]:
@@ -127,11 +154,11 @@ class Rotation:
         return [one for one in self._env_files() if one.is_file() and self._holds_secrets(one)]
 
     def _holds_secrets(self, path: Path) -> bool:
-        keys = {key for key, _ in pairs(path.read_text(encoding="utf-8"))}
+        keys = {key for key, _ in pairs(text_of(path))}
         return any(key in keys for key, kind in self.table.items() if kind != KEEP)
 
     def _rewrite(self, path: Path, fresh: Keyring) -> None:
-        text = path.read_text(encoding="utf-8")
+        text = text_of(path)
         wanted = rewritten(text, self.table, fresh)
         if wanted != text or path.stat().st_mode & _OTHERS:
             files.write(path, wanted, mode=0o600)
