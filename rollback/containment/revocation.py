@@ -122,7 +122,7 @@ def _carried_out(session: Connection, table: ContainmentTable, decree: Decree, t
         for name, column in table.tokens.items():
             _end(session, name, column, decree, taken)
         moved = session.execute(_SET_ASIDE.format(**names), (decree.run, decree.at)).rowcount
-        session.execute(_RESET.format(**names), (decree.run,))
+        session.execute(_RESET.format(**names), (decree.run, decree.run))
     return moved
 
 
@@ -134,9 +134,12 @@ _SET_ASIDE = sql.SQL(
     "INSERT INTO {aside} (account, run, at, password_hash) SELECT {id}::text, %s, %s, {password} FROM {users}"
     " WHERE {older} ON CONFLICT DO NOTHING"
 )
-#: Once for each account: who has set a new password since is not asked again.
+#: Once for each account: who has set a new password since is not asked again; only the hash that was set aside is never
+#: good again.
 _RESET = sql.SQL(
-    "WITH due AS (UPDATE {aside} SET carried_out = true WHERE run = %s AND NOT carried_out RETURNING account)"
+    "WITH due AS (SELECT a.account FROM {aside} a JOIN {users} u ON u.{id}::text = a.account"
+    " WHERE a.run = %s AND (NOT a.carried_out OR u.{password} = a.password_hash)),"
+    " told AS (UPDATE {aside} SET carried_out = true WHERE run = %s AND NOT carried_out)"
     " UPDATE {users} SET {password} = NULL, {flag} = true FROM due WHERE {users}.{id}::text = due.account"
 )
 
