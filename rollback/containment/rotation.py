@@ -7,7 +7,7 @@ one that did not know the database's password would not start. What was revoked 
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from rollback.database.server import Connection, Server
     from rollback.deployment import Container, Deployment
     from rollback.parts.files import FileRecord
 
@@ -179,7 +180,8 @@ class Rotation:
         passwords = self._passwords(fresh)
         if not passwords:
             return
-        with server_of(self.deployment) as live, live.connect("postgres", autocommit=True) as session:
+        own = passwords.get(self.deployment.settings.database.user, "")
+        with server_of(self.deployment) as live, _session(live, own) as session:
             for role, password in passwords.items():
                 # only the verifier travels: a server that logs statements logs no password
                 verifier = session.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
@@ -272,6 +274,18 @@ class Rotation:
         result = self.deployment.engine.run(argv, env={"PGPASSWORD": password}, seconds=ways.ASK_SECONDS)
         server.ended(result, "psql")
         return "" if result.code == 0 else (result.err.strip().splitlines() or ["no message"])[-1]
+
+
+def _session(live: Server, fresh: str) -> Connection:
+    """Signed in with the password of the env file; or with the fresh one: a run that was killed has set it already.
+
+    Raises:
+        Failed: the database takes neither.
+    """
+    try:
+        return live.connect("postgres", autocommit=True)
+    except Failed:
+        return replace(live, password=fresh).connect("postgres", autocommit=True)
 
 
 def _unsteady(one: Container) -> tuple[bool, int]:
