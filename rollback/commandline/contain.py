@@ -95,6 +95,7 @@ def restore(  # noqa: PLR0913 -- the words of the command
     """The database and the files as they were before the compromise; what was planted is listed and removed.
 
     From the newest backup before it that is signed, sealed and proven by a restore. What was revoked stays revoked.
+    Files that he left or changed are kept with the run.
     """
     origin = _origin(compromised_at, release, patched, plain=plain)
     if origin is None:
