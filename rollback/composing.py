@@ -52,6 +52,10 @@ class Compose:
         """The model with `env_file` entries left as they are written."""
         return [*self._base(), "config", "--format", "json", "--no-env-resolution"]
 
+    def config_as_written(self) -> Argv:
+        """The model with `env_file` entries and variables left as they are written."""
+        return [*self.config_unresolved(), "--no-interpolate"]
+
     def config_hashes(self) -> Argv:
         """Each service with the hash by which Compose decides whether a container is up to date."""
         return [*self._base(), "config", "--hash", "*"]

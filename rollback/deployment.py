@@ -214,6 +214,10 @@ class Deployment:
         """The same with the `env_file` entries of each service still there."""
         return self._model(compose.config_unresolved())
 
+    def config_as_written(self, compose: Compose) -> dict[str, Any]:
+        """The same with every variable left as it is written, too."""
+        return self._model(compose.config_as_written())
+
     def _model(self, argv: commands.Argv) -> dict[str, Any]:
         result = self.engine.run(argv)
         if result.code != 0:

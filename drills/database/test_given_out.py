@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -177,3 +178,61 @@ def test_a_hash_that_came_back_is_told(server: Server, tmp_path: Path, monkeypat
         for value, holds in (("hash", False), ("new", True)):
             one.execute("UPDATE users SET password_hash = %s", (value,))
             assert Revocation(deployment, "run").reading().holds is holds
+
+
+#: When what was given out before is void; the backup that is restored later is of the day after.
+AT, TAKEN = "2026-01-01T00:00:00+00:00", datetime(2026, 1, 2, tzinfo=UTC)
+#: By what it is dated: whether that may be believed of a row that is found now, and of one in the backup.
+DATED = {
+    "2025-12-31": (False, False),
+    None: (False, False),
+    "2099-01-01": (False, False),
+    "infinity": (False, False),
+    "2026-01-01T12:00:00Z": (True, True),
+    "2026-01-03": (True, False),  # of the day after it was backed up
+}
+
+
+@pytest.fixture
+def dated(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, Connection]]:
+    """A deployment of which a containment is decreed, and its database with a token and an account of each date."""
+    monkeypatch.setattr("rollback.database.server.of_deployment", lambda _: nullcontext(server))
+    (tmp_path / FILE).write_text(json.dumps([{"run": "run", "at": AT}]), encoding="utf-8")
+    table = ContainmentTable.model_validate({"tokens": {"tokens": "revoked_at"}, "roles": ["postgres"]})
+    settings = SimpleNamespace(containment=table, database=SimpleNamespace(name="dated", user="postgres"))
+    with server.connect("postgres", autocommit=True) as admin:
+        admin.execute("DROP DATABASE IF EXISTS dated WITH (FORCE)")
+        admin.execute("CREATE DATABASE dated")
+    with server.connect("dated", autocommit=True) as one:
+        for command in INSIDE[:2]:
+            one.execute(command.encode())
+        for number, moment in enumerate(DATED):
+            one.execute("INSERT INTO users VALUES (%s, 'hash', false, %s)", (number, moment))
+            one.execute("INSERT INTO tokens VALUES (NULL, %s)", (moment,))
+        yield SimpleNamespace(settings=settings, state=tmp_path), one
+
+
+@pytest.mark.parametrize("taken", [None, TAKEN], ids=["live", "restored"])
+def test_who_was_in_wrote_the_dates_too(dated: tuple[Any, Connection], taken: datetime | None) -> None:
+    """What he dates into the future, or not at all, is void; who came after the containment stays signed in."""
+    deployment, one = dated
+    good = {moment for moment, believed in DATED.items() if believed[taken is not None]}
+    again(deployment, one, taken)
+    tokens = one.execute("SELECT count(*) FROM tokens WHERE revoked_at IS NULL").fetchall()
+    kept: list[Any] = one.execute("SELECT id FROM users WHERE password_hash = 'hash' ORDER BY id").fetchall()
+    assert tokens == [(len(good),)]
+    assert {[*DATED][row[0]] for row in kept} == good
+
+
+@pytest.mark.parametrize("moment", [one for one, (believed, _) in DATED.items() if not believed])
+def test_a_date_that_is_not_believed_is_no_proof_either(dated: tuple[Any, Connection], moment: str | None) -> None:
+    """What came in between is told by the reading, whatever date it bears; a token that ends some day is still good."""
+    deployment, one = dated
+    again(deployment, one)
+    revocation = Revocation(deployment, "run")
+    assert revocation.reading().holds
+    one.execute("INSERT INTO tokens VALUES ('2099-01-01', %s)", (moment,))
+    one.execute("INSERT INTO users VALUES (99, 'hash', false, %s)", (moment,))
+    assert revocation.reading().seen == "1 open in tokens; 1 passwords of before"
+    again(deployment, one)
+    assert revocation.reading().holds

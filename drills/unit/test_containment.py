@@ -38,11 +38,23 @@ RING = Keyring({"JWT_SECRET": "j/+1", "OTHER_SECRET": "o1", "database": "d/1@"})
 LINES = {
     "plain": ("JWT_SECRET=old", "JWT_SECRET=j/+1"),
     "exported": ("  export JWT_SECRET = old", "  export JWT_SECRET = j/+1"),
-    "quoted": ('JWT_SECRET="old # 1"', "JWT_SECRET=j/+1"),
+    "quoted": ('JWT_SECRET="old # 1"', 'JWT_SECRET="j/+1"'),
+    "quoted with a comment": ("JWT_SECRET='old'  # 1", "JWT_SECRET='j/+1'  # 1"),
+    "quotes within": (r'JWT_SECRET="o\"ld" # 1', 'JWT_SECRET="j/+1" # 1'),
+    "a comment behind": ("JWT_SECRET=old #1", "JWT_SECRET=j/+1 #1"),
+    "no comment behind": ("JWT_SECRET=old#1", "JWT_SECRET=j/+1"),
+    "colon": ("JWT_SECRET: old:1", "JWT_SECRET: j/+1"),
+    "first of a Windows editor": ("\ufeffJWT_SECRET=old", "\ufeffJWT_SECRET=j/+1"),
+    "line of another kind": ("JWT_SECRET=old\x85A=b", "JWT_SECRET=j/+1"),
     "windows": ("JWT_SECRET=old\r", "JWT_SECRET=j/+1\r"),
     "password": ("POSTGRES_PASSWORD=p", "POSTGRES_PASSWORD=d/1@"),
     "url": ("DATABASE_URL=postgresql://u:p@db:5432/s?x=1", "DATABASE_URL=postgresql://u:d%2F1%40@db:5432/s?x=1"),
     "quoted url": ("DATABASE_URL='postgresql://u:p$@db/s'", "DATABASE_URL='postgresql://u:d%2F1%40@db/s'"),
+    "url with a comment": (
+        'DATABASE_URL="postgresql://u:p@h/s" # a@b',
+        'DATABASE_URL="postgresql://u:d%2F1%40@h/s" # a@b',
+    ),
+    "url in which nobody signs in": ("DATABASE_URL=postgresql://db:5432/s", "DATABASE_URL=postgresql://db:5432/s"),
     "kept": ("ACCESS_TOKEN_SECONDS=900", "ACCESS_TOKEN_SECONDS=900"),
     "another key": ("MY_JWT_SECRET=old", "MY_JWT_SECRET=old"),
     "a comment": ("# JWT_SECRET=old", "# JWT_SECRET=old"),
@@ -57,10 +69,18 @@ def test_a_line_gets_its_new_value_and_nothing_else(before: str, after: str) -> 
     assert rewritten(text, TABLE, RING) == f"# head\n\n{after}\nA=b"
 
 
-def test_a_url_without_a_password_is_refused() -> None:
-    """A URL that needs none cannot get one: the operator has to decide."""
-    with pytest.raises(Refused, match="URL of DATABASE_URL has no password"):
-        rewritten("DATABASE_URL=postgresql://db/s\n", TABLE, RING)
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("DATABASE_URL=postgresql://u@db/s", "URL of DATABASE_URL has no password"),
+        ("JWT_SECRET=https://hooks.example/T0/B0", "URL of JWT_SECRET has no password"),
+        ('JWT_SECRET="of two\nlines"', "JWT_SECRET does not end in its line"),
+    ],
+)
+def test_what_cannot_be_changed_is_refused(line: str, why: str) -> None:
+    """The operator has to decide."""
+    with pytest.raises(Refused, match=why):
+        rewritten(f"{line}\n", TABLE, RING)
 
 
 def test_what_is_rewritten_is_read_back() -> None:

@@ -123,6 +123,54 @@ def test_wherever_it_is_killed_it_goes_on(
     assert kills == 13  # revoked, new values, eight env files, three manifests
 
 
+def test_what_cannot_be_rewritten_is_told_before_anything_changes(checkout: Deployment, tmp_path: Path) -> None:
+    """Also in a release of long ago: found out later, the database has its new password by then."""
+    kept = checkout.state / "releases/v1/files" / BACKEND
+    kept.write_text(f"{OLDER}JWT_SECRET=https://hooks.example/first\n", encoding="utf-8")
+    before = {one: one.read_bytes() for one in copies(checkout)}
+    with pytest.raises(Refused, match=rf"^v1 {BACKEND}: The URL of JWT_SECRET has no password") as caught:
+        Rotation(checkout, tmp_path / "run").possible()
+    assert "keep" in caught.value.next_step
+    assert {one: one.read_bytes() for one in copies(checkout)} == before
+
+
+def test_no_other_byte_changes(checkout: Deployment, tmp_path: Path) -> None:
+    """Neither the mark of a Windows editor nor its ends of lines nor what is no UTF-8; the secret is known again."""
+    text = b"\xef\xbb\xbfJWT_SECRET: third\r\nSOME_NAME=M\xfcller\r\nSESSION_SECRET=pa\xdfword # of \xe4\n"
+    (checkout.root / BACKEND).write_bytes(text)
+    rotation = Rotation(checkout, tmp_path / "run")
+    assert rotation.possible() == ["JWT_SECRET", "SESSION_SECRET"]
+    rotation.rotate()
+    fresh = Keyring.made(tmp_path / "run", rotation.table).values
+    wanted = text.replace(b"third", fresh["JWT_SECRET"].encode()).replace(
+        b"pa\xdfword", fresh["SESSION_SECRET"].encode()
+    )
+    assert (checkout.root / BACKEND).read_bytes() == wanted
+    assert rotation.reading().holds
+    (checkout.root / BACKEND).write_bytes(text)
+    assert [*rotation.revoked.keys_in(checkout.root / BACKEND)] == ["JWT_SECRET", "SESSION_SECRET"]
+
+
+def test_a_url_in_which_nobody_signs_in_is_no_revoked_secret(checkout: Deployment, tmp_path: Path) -> None:
+    """It has no password: it stays, and no release is refused because of it."""
+    text = (checkout.root / "rollback.toml").read_text(encoding="utf-8")
+    first = 'JWT_SECRET = "random"\n'
+    (checkout.root / "rollback.toml").write_text(text.replace(first, f'{first}REDIS_URL = "redis"\n'), encoding="utf-8")
+    (checkout.root / BACKEND).write_text(f"{NOW}REDIS_URL=redis://redis:6379/0\n", encoding="utf-8")
+    rotation = Rotation(Deployment.load(checkout.root), tmp_path / "run")
+    assert rotation.possible() == ["JWT_SECRET", "SESSION_SECRET"]
+    rotation.rotate()
+    assert rotation.reading().holds
+    assert "REDIS_URL=redis://redis:6379/0\n" in (checkout.root / BACKEND).read_text(encoding="utf-8")
+
+
+def test_a_secret_of_the_compose_files_is_told(checkout: Deployment, tmp_path: Path) -> None:
+    """It would stay what it is, while every secret is said to be another one."""
+    model = {"services": {"web": {"environment": {"API_TOKEN": "typed"}}}, "secrets": {"jwt": {"file": "jwt.txt"}}}
+    with pytest.raises(Refused, match=r"^API_TOKEN of the service web, the Compose secret jwt: no env file"):
+        Rotation(checkout, tmp_path / "run").possible(model)
+
+
 @pytest.mark.parametrize("begun", [False, True])
 def test_half_rotated_secrets_are_not_opened_by_an_abort(
     checkout: Deployment, monkeypatch: pytest.MonkeyPatch, *, begun: bool

@@ -27,6 +27,10 @@ TABLE = {
         COMPOSE.config_unresolved(),
         [*BASE, "config", "--format", "json", "--no-env-resolution"],
     ),
+    "config as written": (
+        COMPOSE.config_as_written(),
+        [*BASE, "config", "--format", "json", "--no-env-resolution", "--no-interpolate"],
+    ),
     "hashes": (COMPOSE.config_hashes(), [*BASE, "config", "--hash", "*"]),
     "up": (
         COMPOSE.up(["backend", "ml"], wait_seconds=60),

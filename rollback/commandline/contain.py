@@ -95,6 +95,7 @@ def restore(  # noqa: PLR0913 -- the words of the command
     """The database and the files as they were before the compromise; what was planted is listed and removed.
 
     From the newest backup before it that is signed, sealed and proven by a restore. What was revoked stays revoked.
+    Files that he left or changed are kept with the run.
     """
     origin = _origin(compromised_at, release, patched, plain=plain)
     if origin is None:
@@ -140,9 +141,12 @@ def rotate(  # noqa: PLR0913 -- the words of the command
 ) -> None:
     """Every secret of [containment.secrets] gets another value, in the checkout and in all that is recorded.
 
-    The services are made anew with them. Values are never printed; what was revoked is known by its hash for good. The
-    key of the edge's certificate changes with --certificate and --key: a pair from your authority, which passes the
-    gates of `rollback certificates` first. Nothing makes one here: clients would not trust it.
+    A line that cannot be rewritten is told before anything changes, and so is a secret that Compose files have from
+    elsewhere: typed in `environment:`, in another env file, or a file of `secrets:`. What stands in commands, build
+    arguments and other files is not looked for. The services are made anew with the new ones. Values are never
+    printed; what was revoked is known by its hash for good. The key of the edge's certificate changes with
+    --certificate and --key: a pair from your authority, which passes the gates of `rollback certificates` first.
+    Nothing makes one here: clients would not trust it.
     """
     _contained(("rotate",), directory, None, _pair(certificate, key), plan=plan, yes=yes, as_json=as_json)
 

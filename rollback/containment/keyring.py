@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from rollback.deployment import Deployment
 
-__all__ = ["REVOKED", "Keyring", "Revoked", "pairs", "rewritten", "unnamed"]
+__all__ = ["KEEP", "REVOKED", "Keyring", "Revoked", "is_secret", "pairs", "rewritten", "text_of", "unnamed"]
 
 #: Bytes of randomness of each new value.
 STRENGTH = 32
@@ -33,7 +33,13 @@ KEEP, RANDOM = "keep", "random"
 _NEW = "secrets.json"
 #: The hashes of what was revoked, in the state of the deployment.
 REVOKED = "revoked.json"
-_LINE = re.compile(r"^(?P<head>\s*(?:export\s+)?(?P<key>[A-Za-z_][A-Za-z0-9_.]*)\s*=\s*)(?P<value>.*?)(?P<end>\r?)$")
+#: As Compose reads it: `KEY: value` is one too, and what a Windows editor puts before the first line is none of it.
+_LINE = re.compile(
+    r"^(?P<head>\ufeff?\s*(?:export\s+)?(?P<key>[A-Za-z_][A-Za-z0-9_.-]*)\s*[=:]\s*)(?P<value>.*?)(?P<end>\r?)$"
+)
+#: A quoted value ends with its quote, any other with a ` #`; what stands behind is a comment.
+_QUOTED = re.compile(r"(?P<mark>['\"])(?P<value>(?:\\.|(?!(?P=mark)).)*)(?P=mark)(?P<rest>.*)")
+_BARE = re.compile(r"(?P<mark>)(?P<value>.*?)(?P<rest>\s*(?: #.*)?)")
 _PASSWORD = re.compile(r"(?P<head>[a-z][a-z0-9+.-]*://[^:/@\s]*:)(?P<password>[^@\s]*)(?P<tail>@.*)", re.IGNORECASE)
 
 
@@ -59,61 +65,90 @@ class Keyring:
         """Those of a run, made once: a run that goes on after a kill goes on with the same."""
         found = cls.read(folder)
         if found is None:
-            names = {key if kind == RANDOM else kind for key, kind in table.items() if kind != KEEP}
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            found = cls({name: secrets.token_urlsafe(STRENGTH) for name in sorted(names)})
+            found = cls.fresh(table)
             files.write(cls.path(folder), json.dumps(found.values), mode=0o600)
         return found
+
+    @classmethod
+    def fresh(cls, table: Mapping[str, str]) -> Keyring:
+        """New values that nobody keeps."""
+        names = {key if kind == RANDOM else kind for key, kind in table.items() if kind != KEEP}
+        return cls({name: secrets.token_urlsafe(STRENGTH) for name in sorted(names)})
 
     def of(self, key: str, kind: str) -> str | None:
         """The new value behind a key of an env file; None: the old one stays."""
         return None if kind == KEEP else self.values.get(key if kind == RANDOM else kind)
 
 
+def text_of(path: Path) -> str:
+    """An env file byte for byte: its ends of lines, and also what is no UTF-8, as `files.write` writes it again."""
+    return path.read_bytes().decode("utf-8", "surrogateescape")
+
+
 def pairs(text: str) -> Iterator[tuple[str, str]]:
     """Each key of an env file with its secret: the whole value, or of a URL its password."""
-    for line in text.splitlines():
+    for line in text.split("\n"):
         found = _LINE.match(line)
         if found:
-            value = _bare(found["value"])
+            value = _parts(found["value"])["value"]
             url = _PASSWORD.fullmatch(value)
             yield found["key"], unquote(url["password"]) if url else value
 
 
-def _bare(written: str) -> str:
-    written = written.strip()
-    quoted = re.fullmatch(r"(['\"])(.*)\1", written)
-    return quoted[2] if quoted else written
+def _parts(written: str) -> re.Match[str]:
+    """The quote, the value, and what stands behind it."""
+    found = _QUOTED.fullmatch(written) or _BARE.fullmatch(written)
+    assert found is not None  # noqa: S101 -- the second fits every line
+    return found
+
+
+def is_secret(kind: str, value: str) -> bool:
+    """Whether a value of `pairs` is one that is revoked: a URL in which nobody signs in holds none."""
+    return bool(value) and kind != KEEP and (kind == RANDOM or not _open_url(value))
+
+
+def _open_url(value: str) -> bool:
+    return "://" in value and "@" not in value
 
 
 def rewritten(text: str, table: Mapping[str, str], ring: Keyring) -> str:
     """An env file with the new values; every other byte is what it was.
 
     Raises:
-        Refused: the value of a `database` or `redis` URL has no password that could be changed.
+        Refused: a URL has no password that could be changed, or a value goes on in the next line.
     """
-    return "".join(_line(one, table, ring) for one in text.splitlines(keepends=True))
+    return "\n".join(_line(one, table, ring) for one in text.split("\n"))
 
 
 def _line(line: str, table: Mapping[str, str], ring: Keyring) -> str:
-    body, end = line.rstrip("\n"), "\n" if line.endswith("\n") else ""
-    found = _LINE.match(body)
-    fresh = ring.of(found["key"], table.get(found["key"], KEEP)) if found else None
+    found = _LINE.match(line)
+    kind = table.get(found["key"], KEEP) if found else KEEP
+    fresh = ring.of(found["key"], kind) if found else None
     if found is None or fresh is None:
         return line
-    value = _bare(found["value"])
+    parts = _parts(found["value"])
+    value = parts["value"]
+    if kind != RANDOM and _open_url(value):
+        return line
+    new = _exchanged(found["key"], value, fresh, quoted=bool(parts["mark"]))
+    return f"{found['head']}{parts['mark']}{new}{parts['mark']}{parts['rest']}{found['end']}"
+
+
+def _exchanged(key: str, value: str, fresh: str, *, quoted: bool) -> str:
+    if not quoted and value[:1] in ("'", '"'):
+        raise Refused(f"The value of {key} does not end in its line.", "write it in one line, or say `keep`")
     if "://" not in value:
-        return f"{found['head']}{fresh}{found['end']}{end}"
+        return fresh
     url = _PASSWORD.fullmatch(value)
     if url is None:
-        raise Refused(f"The URL of {found['key']} has no password that could be changed.", "give it one, or say `keep`")
-    mark = found["value"].strip()[:1] if found["value"].strip()[:1] in ("'", '"') else ""
-    return f"{found['head']}{mark}{url['head']}{quote(fresh, safe='')}{url['tail']}{mark}{found['end']}{end}"
+        raise Refused(f"The URL of {key} has no password that could be changed.", "give it one, or say `keep`")
+    return f"{url['head']}{quote(fresh, safe='')}{url['tail']}"
 
 
 def unnamed(paths: Iterable[Path], table: Mapping[str, str]) -> list[str]:
     """Keys of env files that name a secret, and of which nobody has said what becomes of them."""
-    texts = [one.read_text(encoding="utf-8", errors="replace") for one in paths if one.is_file()]
+    texts = [text_of(one) for one in paths if one.is_file()]
     return sorted({key for text in texts for key, value in pairs(text) if value and names_a_secret(key)} - set(table))
 
 
@@ -148,7 +183,7 @@ class Revoked:
 
     @staticmethod
     def _digest(key: str, value: str) -> str:
-        return hmac.new(bytes.fromhex(key), value.encode(), hashlib.sha256).hexdigest()
+        return hmac.new(bytes.fromhex(key), value.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()
 
     def since(self, value: str) -> str | None:
         """Since when a value is revoked; None: it is not."""
@@ -160,7 +195,7 @@ class Revoked:
 
         A password that was `postgres` does not make the name of a user one.
         """
-        text = path.read_text(encoding="utf-8", errors="replace") if self.path.is_file() and path.is_file() else ""
+        text = text_of(path) if self.path.is_file() and path.is_file() else ""
         found = {key: value for key, value in pairs(text) if self._is_secret(key)}
         return {key: at for key, value in found.items() if (at := self.since(value))}
 

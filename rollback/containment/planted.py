@@ -7,6 +7,7 @@ listed from the database of before. Roles belong to the server and files to the 
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ class Planted:
     """The comparison of one run.
 
     Attributes:
-        folder: of the run; planted files are moved there.
+        folder: of the run; planted files are moved there, and changed ones copied before they are put right.
         run: its id.
         version: the release whose files are the right ones.
         recorded: of the server, as the manifest of the backup has it.
@@ -128,11 +129,25 @@ class Planted:
 
     def _files(self) -> None:
         for name in self._extra():
-            aside = self.folder / "planted" / name
-            aside.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            (self.deployment.root / name).rename(aside)
+            (self.deployment.root / name).rename(self._aside(name))
+        for name in self._wrong():
+            self._copied(name)
         files.restore(self.deployment.root, self._records(), self.release.store)
         Pin(self.deployment, self.release).put()
+
+    def _aside(self, name: str) -> Path:
+        """Where a file is kept that has no business in the checkout as it is."""
+        found = self.folder / "planted" / name
+        found.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return found
+
+    def _copied(self, name: str) -> None:
+        """What he made of a file is kept before it is overwritten; one that he took away was nothing to keep."""
+        path = self.deployment.root / name
+        if path.is_symlink() or path.is_file():
+            aside = self._aside(name)
+            aside.unlink(missing_ok=True)
+            shutil.copy2(path, aside, follow_symlinks=False)
 
     # seen
 

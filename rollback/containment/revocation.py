@@ -2,14 +2,15 @@
 
 Hashes are set aside in a schema of their own, row by row, with the instant: that is the event by which the application
 tells each user. What was revoked stays revoked in every database that is restored later: it is carried out there again,
-for all that is older than the containment.
+for all that is older than the containment. Who was in wrote its dates too: what has none, or one that had not come yet
+when it was written, is taken for older.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
@@ -60,16 +61,19 @@ def _decrees(path: Path) -> list[Decree]:
     return [Decree(**one) for one in json.loads(path.read_text(encoding="utf-8"))] if path.is_file() else []
 
 
-def again(deployment: Deployment, session: Connection) -> int:
-    """Carry out every containment so far in a database that was restored; how many accounts that concerned.
+def again(deployment: Deployment, session: Connection, taken: datetime | None = None) -> int:
+    """Carry out every containment so far in a database; how many accounts that concerned.
 
     Args:
         deployment: whose.
         session: on that database, in autocommit.
+        taken: of a database that was restored, the instant of its backup; None: users write in it now.
     """
-    table = deployment.settings.containment
+    table, decrees = deployment.settings.containment, _decrees(deployment.state / FILE)
+    if not decrees:
+        return 0
     with unheard(session):
-        return sum(_carried_out(session, table, one) for one in _decrees(deployment.state / FILE))
+        return sum(_carried_out(session, table, one, taken) for one in decrees)
 
 
 def nothing_older(deployment: Deployment, what: str, at: datetime) -> None:
@@ -93,18 +97,32 @@ def nothing_older(deployment: Deployment, what: str, at: datetime) -> None:
         )
 
 
-def _carried_out(session: Connection, table: ContainmentTable, decree: Decree) -> int:
+def _older(column: str, decree: Decree, taken: datetime | None = None) -> sql.Composed:
+    """Whether a row was there at the decree, or does not say believably that it was not.
+
+    A date that had not come yet is no row's own: one that is written while the question is answered is not among them.
+    """
+    latest = (
+        sql.SQL("clock_timestamp()") if taken is None else sql.Literal(taken + timedelta(seconds=1))
+    )  # ids have no less
+    return sql.SQL("({0} IS NULL OR {0} <= {1}::timestamptz OR {0} > {2})").format(
+        sql.Identifier(column), sql.Literal(decree.at), latest
+    )
+
+
+def _carried_out(session: Connection, table: ContainmentTable, decree: Decree, taken: datetime | None) -> int:
     """All of it in one transaction; what is done already is not done again."""
     users = table.users
     names = {"users": relation(users.table), "aside": _TABLE, "id": sql.Identifier(users.id)}
-    names |= {one: sql.Identifier(getattr(users, one)) for one in ("password", "flag", "created")}
+    names |= {one: sql.Identifier(getattr(users, one)) for one in ("password", "flag")}
+    names |= {"older": _older(users.created, decree, taken)}
     with session.transaction():
         session.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(ASIDE)))
         session.execute(_MADE.format(**names))
         for name, column in table.tokens.items():
-            _end(session, name, column, decree)
-        moved = session.execute(_SET_ASIDE.format(**names), (decree.run, decree.at, decree.at)).rowcount
-        session.execute(_RESET.format(**names), (decree.run,))
+            _end(session, name, column, decree, taken)
+        moved = session.execute(_SET_ASIDE.format(**names), (decree.run, decree.at)).rowcount
+        session.execute(_RESET.format(**names), (decree.run, decree.run))
     return moved
 
 
@@ -114,16 +132,19 @@ _MADE = sql.SQL(
 )
 _SET_ASIDE = sql.SQL(
     "INSERT INTO {aside} (account, run, at, password_hash) SELECT {id}::text, %s, %s, {password} FROM {users}"
-    " WHERE {created} <= %s ON CONFLICT DO NOTHING"
+    " WHERE {older} ON CONFLICT DO NOTHING"
 )
-#: Once for each account: who has set a new password since is not asked again.
+#: Once for each account: who has set a new password since is not asked again; only the hash that was set aside is never
+#: good again.
 _RESET = sql.SQL(
-    "WITH due AS (UPDATE {aside} SET carried_out = true WHERE run = %s AND NOT carried_out RETURNING account)"
+    "WITH due AS (SELECT a.account FROM {aside} a JOIN {users} u ON u.{id}::text = a.account"
+    " WHERE a.run = %s AND (NOT a.carried_out OR u.{password} = a.password_hash)),"
+    " told AS (UPDATE {aside} SET carried_out = true WHERE run = %s AND NOT carried_out)"
     " UPDATE {users} SET {password} = NULL, {flag} = true FROM due WHERE {users}.{id}::text = due.account"
 )
 
 
-def _end(session: Connection, name: str, column: str, decree: Decree) -> None:
+def _end(session: Connection, name: str, column: str, decree: Decree, taken: datetime | None) -> None:
     """End what is open in a table of tokens, as far as it was there then.
 
     A database of older migrations may not have the table yet: nothing is open there. `possible` has seen it in the live
@@ -131,9 +152,14 @@ def _end(session: Connection, name: str, column: str, decree: Decree) -> None:
     """
     if not there(session, name):
         return
-    command = sql.SQL("UPDATE {} SET {} = %s WHERE {} IS NULL AND {} <= %s")
-    where, created = sql.Identifier(column), sql.Identifier(CREATED)
-    session.execute(command.format(relation(name), where, where, created), (decree.at, decree.at))
+    command = sql.SQL("UPDATE {} SET {} = %s WHERE {} AND {}")
+    where = sql.Identifier(column), _is_open(column), _older(CREATED, decree, taken)
+    session.execute(command.format(relation(name), *where), (decree.at,))
+
+
+def _is_open(column: str) -> sql.Composed:
+    """Whether a token has not ended: one that ends some day is good until then."""
+    return sql.SQL("({0} IS NULL OR {0} > clock_timestamp())").format(sql.Identifier(column))
 
 
 @dataclass(frozen=True)
@@ -237,9 +263,8 @@ class Revocation:
     def _open(self, session: Connection, name: str, column: str, decree: Decree) -> int:
         if not there(session, name):
             return 0
-        question = sql.SQL("SELECT count(*) FROM {} WHERE {} IS NULL AND {} <= %s")
-        names = relation(name), sql.Identifier(column), sql.Identifier(CREATED)
-        return _number(session, question.format(*names), decree.at)
+        question = sql.SQL("SELECT count(*) FROM {} WHERE {} AND {}")
+        return _number(session, question.format(relation(name), _is_open(column), _older(CREATED, decree)))
 
     def _due(self, session: Connection, decree: Decree) -> tuple[int, int]:
         """Accounts of then without an event, or still with the hash that it set aside, and events."""
@@ -247,15 +272,15 @@ class Revocation:
         if not there(session, f"{ASIDE}.password_resets"):
             return 1, 0
         question = sql.SQL(
-            "SELECT count(*) FROM {} u WHERE u.{} <= %s AND NOT EXISTS (SELECT FROM {} a WHERE a.account = u.{}::text"
+            "SELECT count(*) FROM {} u WHERE {} AND NOT EXISTS (SELECT FROM {} a WHERE a.account = u.{}::text"
             " AND a.run = %s AND a.carried_out"
             " AND (u.{password} IS NULL OR u.{password} IS DISTINCT FROM a.password_hash))"
         ).format(
-            *(relation(users.table), sql.Identifier(users.created), _TABLE, sql.Identifier(users.id)),
+            *(relation(users.table), _older(users.created, decree), _TABLE, sql.Identifier(users.id)),
             password=sql.Identifier(users.password),
         )
         told = sql.SQL("SELECT count(*) FROM {} WHERE run = %s").format(_TABLE)
-        return _number(session, question, decree.at, self.run), _number(session, told, self.run)
+        return _number(session, question, self.run), _number(session, told, self.run)
 
 
 def _strangers(session: Connection, deployment: Deployment) -> list[str]:

@@ -7,8 +7,8 @@ one that did not know the database's password would not start. What was revoked 
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
@@ -16,7 +16,8 @@ from psycopg import sql
 from rollback import commands
 from rollback.containment import ways
 from rollback.containment.given import server_of
-from rollback.containment.keyring import KEEP, Keyring, Revoked, pairs, rewritten, unnamed
+from rollback.containment.inline import unhandled
+from rollback.containment.keyring import KEEP, Keyring, Revoked, is_secret, pairs, rewritten, text_of, unnamed
 from rollback.database import disposable, server
 from rollback.outcome import Failed, Refused
 from rollback.parts import files
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from rollback.database.server import Connection, Server
     from rollback.deployment import Container, Deployment
     from rollback.parts.files import FileRecord
 
@@ -62,11 +64,15 @@ class Rotation:
         """What may never serve again."""
         return Revoked.of(self.deployment)
 
-    def possible(self) -> list[str]:
+    def possible(self, *models: dict[str, Any]) -> list[str]:
         """The keys that will have new values.
 
+        Args:
+            models: the Compose files as they are written, of the application and of its monitoring stack.
+
         Raises:
-            Refused: a key looks like a secret and nobody has said what becomes of it, or none has a value.
+            Refused: something looks like a secret and nobody has said what becomes of it, no key has a value, or a
+                line that is to be rewritten cannot be, live or recorded.
         """
         left = unnamed(self._env_files(), self.table)
         if left:
@@ -74,6 +80,13 @@ class Rotation:
                 f"{', '.join(left)} in the env files: nobody has said whether that is a secret.",
                 "name each in [containment.secrets]: random, database, redis or keep",
             )
+        if strange := unhandled(models, self._env_files(), self.table):
+            raise Refused(
+                f"{', '.join(strange)}: no env file of rollback.toml has that secret, so it stays what it is.",
+                "move its value into an env file and name its key in [containment.secrets]; or change it by hand, and"
+                " say `keep` there",
+            )
+        self._rehearse()
         found = sorted(self._secrets())
         if not found:
             raise Refused("No env file holds a key of [containment.secrets].", "name the deployment's secrets there")
@@ -84,9 +97,24 @@ class Rotation:
 
     def _secrets(self) -> dict[str, str]:
         """By key, those of the checkout that are to be changed."""
-        texts = [one.read_text(encoding="utf-8") for one in self._env_files() if one.is_file()]
-        wanted = {key for key, kind in self.table.items() if kind != KEEP}
-        return {key: value for text in texts for key, value in pairs(text) if key in wanted and value}
+        texts = [text_of(one) for one in self._env_files() if one.is_file()]
+        return {key: value for text in texts for key, value in pairs(text) if self._is_secret(key, value)}
+
+    def _is_secret(self, key: str, value: str) -> bool:
+        return is_secret(self.table.get(key, KEEP), value)
+
+    def _rehearse(self) -> None:
+        """Rewrite every copy to nowhere: the database's password is changed before the first of them.
+
+        Raises:
+            Refused: which of them cannot be rewritten.
+        """
+        values = Keyring.fresh(self.table)
+        for path, told, _ in self._everywhere():
+            try:
+                rewritten(text_of(path) if path.is_file() else "", self.table, values)
+            except Refused as error:
+                raise Refused(f"{told}: {error.found}", error.next_step) from error
 
     # carried out
 
@@ -108,8 +136,8 @@ class Rotation:
     def _of_before(self) -> Iterator[str]:
         """Every value that lies here, in the checkout or recorded: who was here may have any of them."""
         for path, _, _ in self._everywhere():
-            for key, value in pairs(path.read_text(encoding="utf-8")) if path.is_file() else ():
-                if self.table.get(key, KEEP) != KEEP:
+            for key, value in pairs(text_of(path)) if path.is_file() else ():
+                if self._is_secret(key, value):
                     yield value
 
     def _everywhere(self) -> Iterator[tuple[Path, str, FileRecord | None]]:
@@ -127,11 +155,11 @@ class Rotation:
         return [one for one in self._env_files() if one.is_file() and self._holds_secrets(one)]
 
     def _holds_secrets(self, path: Path) -> bool:
-        keys = {key for key, _ in pairs(path.read_text(encoding="utf-8"))}
+        keys = {key for key, _ in pairs(text_of(path))}
         return any(key in keys for key, kind in self.table.items() if kind != KEEP)
 
     def _rewrite(self, path: Path, fresh: Keyring) -> None:
-        text = path.read_text(encoding="utf-8")
+        text = text_of(path)
         wanted = rewritten(text, self.table, fresh)
         if wanted != text or path.stat().st_mode & _OTHERS:
             files.write(path, wanted, mode=0o600)
@@ -152,7 +180,8 @@ class Rotation:
         passwords = self._passwords(fresh)
         if not passwords:
             return
-        with server_of(self.deployment) as live, live.connect("postgres", autocommit=True) as session:
+        own = passwords.get(self.deployment.settings.database.user, "")
+        with server_of(self.deployment) as live, _session(live, own) as session:
             for role, password in passwords.items():
                 # only the verifier travels: a server that logs statements logs no password
                 verifier = session.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
@@ -245,6 +274,18 @@ class Rotation:
         result = self.deployment.engine.run(argv, env={"PGPASSWORD": password}, seconds=ways.ASK_SECONDS)
         server.ended(result, "psql")
         return "" if result.code == 0 else (result.err.strip().splitlines() or ["no message"])[-1]
+
+
+def _session(live: Server, fresh: str) -> Connection:
+    """Signed in with the password of the env file; or with the fresh one: a run that was killed has set it already.
+
+    Raises:
+        Failed: the database takes neither.
+    """
+    try:
+        return live.connect("postgres", autocommit=True)
+    except Failed:
+        return replace(live, password=fresh).connect("postgres", autocommit=True)
 
 
 def _unsteady(one: Container) -> tuple[bool, int]:

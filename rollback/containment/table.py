@@ -45,7 +45,8 @@ class ContainmentTable(Table):
         secrets: what is rotated wherever an env file has it: `random` for a value of its own, `database` and `redis`
             for the one password (a URL keeps the rest), `database:ROLE` for that of another role, `keep` for what only
             looks like a secret, and for a password that its program has taken over at its first start, as Grafana does:
-            that one is changed there.
+            that one is changed there. Also for a key in `environment:` of a Compose file, and the name of one of its
+            `secrets:`: nothing here rewrites them.
         roles: the roles of the database that belong to the deployment; all others lose their sign-in.
         tokens: tables of tokens and sessions -> the column whose time ends one; a name without a schema is of `public`.
         redis: service that keeps sessions; None where there is none.

@@ -46,6 +46,7 @@ class TakeBack:
         run: id of the run; attics are named after it.
         lock_key: the advisory lock under which the application itself migrates; None where it takes none.
         lock_seconds: how long to try for the locks.
+        returned: what is done, before the commit, where an attic has given its rows back.
     """
 
     session: Connection
@@ -53,6 +54,7 @@ class TakeBack:
     run: str
     lock_key: int | None = None
     lock_seconds: float = LOCK_SECONDS
+    returned: Callable[[Connection], object] = lambda _session: None
 
     def back(self, migration: Migration, made: Made) -> dict[str, int]:
         """Take one migration back; returns the rows kept in the attic, by table.
@@ -121,6 +123,7 @@ class TakeBack:
         if wrong:
             raise Refused(f"{migration.name} cannot be brought forward: {_listed(wrong)}", "all is as it was")
         attic.drop(self.session, name)
+        self.returned(self.session)
 
     def _in_locks(self, made: Made, act: Callable[[], _Done]) -> _Done:
         """One transaction behind locks on what the migration touched.

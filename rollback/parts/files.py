@@ -181,10 +181,13 @@ def replace(temporary: Path, target: Path) -> None:
 
 
 def write(target: Path, content: str, mode: int | None = None) -> None:
-    """Write a file atomically, keeping the permission bits of the one it replaces."""
+    """Write a file atomically, keeping the permission bits of the one it replaces.
+
+    Bytes that are no UTF-8 are written as they were if they were read with `surrogateescape`.
+    """
     bits = mode if mode is not None else (target.stat().st_mode & 0o7777 if target.exists() else 0o644)
     temporary = target.with_name(f".{target.name}.rollback")
     _private(temporary)
-    temporary.write_text(content, encoding="utf-8")
+    temporary.write_bytes(content.encode("utf-8", "surrogateescape"))
     temporary.chmod(bits)
     replace(temporary, target)

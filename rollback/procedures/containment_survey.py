@@ -19,7 +19,7 @@ from rollback.parts.monitoring import Monitoring
 from rollback.procedures import restoration_survey
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from rollback.deployment import Deployment
     from rollback.parts.certificates import Pair
@@ -81,7 +81,7 @@ def survey(
         _ = Evidence(deployment, run, folder).place
     if "revoke" in parts:
         Revocation(deployment, run).possible()
-    keys = Rotation(deployment, folder).possible() if "rotate" in parts else []
+    keys = Rotation(deployment, folder).possible(*_as_written(deployment)) if "rotate" in parts else []
     services = sorted(deployment.config(deployment.compose)["services"])
     return {
         "procedure": NAME,
@@ -97,6 +97,13 @@ def survey(
         "allow": deployment.settings.containment.allow,
         **(_origin(deployment, run, origin) if "restore" in parts and origin else {}),
     }
+
+
+def _as_written(deployment: Deployment) -> Iterator[dict[str, Any]]:
+    """The Compose files of the application and of its monitoring stack."""
+    yield deployment.config_as_written(deployment.compose)
+    if deployment.settings.monitoring.files:
+        yield deployment.config_as_written(Monitoring.beside(deployment).compose)
 
 
 def _watched(deployment: Deployment) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from rollback import lock
+from rollback.containment.revocation import again
 from rollback.database import attic, checkout, compatibility, holders, server
 from rollback.database.expectation import Made, Migration, made_by
 from rollback.database.fingerprint import Difference
@@ -272,4 +273,5 @@ class _Procedure:
     def _work(self, session: Connection) -> TakeBack:
         table = self.deployment.settings.database
         history = table.history if "." in table.history else f"public.{table.history}"
-        return TakeBack(session, history, self.facts["run"])
+        # what is in an attic was kept before it could be revoked
+        return TakeBack(session, history, self.facts["run"], returned=lambda one: again(self.deployment, one))

@@ -155,7 +155,7 @@ class _Procedure:
             progress.watched(one.so_far(self.facts["seconds"])),
         ):
             # what was revoked after a breach stays revoked, however old the backup is
-            one.restore(manifest, folder, lambda session: again(self.deployment, session))
+            one.restore(manifest, folder, lambda session: again(self.deployment, session, manifest.at))
 
     def _drop(self) -> None:
         with self._beside() as one:

@@ -6,13 +6,11 @@ row that differs gets its decision, and only those of the plan are written, in o
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rollback.containment.revocation import again
+from rollback.containment.believed import believed
 from rollback.database import server
-from rollback.database.backup.opened import restored
 from rollback.database.rows.comparison import Comparison, Found, Wanted
 from rollback.database.rows.condition import EVERYTHING, condition
 from rollback.database.rows.decision import MOMENTS, Verdict
@@ -55,15 +53,6 @@ class Order:
     listed: Path | None = None
 
 
-@contextmanager
-def _believed(deployment: Deployment, backup: str) -> Iterator[tuple[Server, Manifest]]:
-    """The backup in a scratch PostgreSQL; what was revoked after a breach is revoked there too and comes not back."""
-    with restored(deployment, backup) as (then, manifest):
-        with then.connect(manifest.database, autocommit=True) as session:
-            again(deployment, session)
-        yield then, manifest
-
-
 def survey(deployment: Deployment, order: Order, run: str) -> dict[str, Any]:
     """Restore the backup into a scratch PostgreSQL and compare; nothing is changed.
 
@@ -71,7 +60,7 @@ def survey(deployment: Deployment, order: Order, run: str) -> dict[str, Any]:
         Refused: see `Desk.restored` and `Comparison.found`.
         NothingToDo: no row is to be repaired or brought back.
     """
-    with _believed(deployment, order.backup) as (then, manifest), server.session_of(deployment) as live:
+    with believed(deployment, order.backup) as (then, manifest), server.session_of(deployment) as live:
         found = _compared(live, then, manifest, order)
     if order.listed is not None:
         found.listed(order.listed)
@@ -201,7 +190,7 @@ class _Procedure:
 
     def _lay_beside(self) -> None:
         order = Order(self.facts["table"], self.facts["backup"], self.facts["where"], self.facts["overwrite"])
-        with _believed(self.deployment, order.backup) as (then, manifest), server.session_of(self.deployment) as live:
+        with believed(self.deployment, order.backup) as (then, manifest), server.session_of(self.deployment) as live:
             _compared(live, then, manifest, order, lambda before, found: self._stage(live, before, found))
 
     def _stage(self, live: Connection, before: Connection, found: Found) -> None:

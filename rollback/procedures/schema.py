@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from rollback.containment.believed import believed
 from rollback.database import attic, compatibility, server
-from rollback.database.backup.opened import restored
 from rollback.database.expectation import with_roles
 from rollback.database.locks import ADVISORY, alone
 from rollback.database.schema import recorded
@@ -248,7 +248,7 @@ class _Procedure:
     def _lay_beside(self) -> None:
         change = self.change
         with (
-            restored(self.deployment, self.facts["backup"]) as (one, manifest),
+            believed(self.deployment, self.facts["backup"]) as (one, manifest),
             self._live() as live,
             one.connect(manifest.database, autocommit=True) as then,
         ):
