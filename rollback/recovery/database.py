@@ -19,6 +19,7 @@ from rollback.database.backup.signing import Untrue
 from rollback.database.backup.verify import Verifier
 from rollback.outcome import Failed
 from rollback.plan import Reading
+from rollback.recovery.checkout import Checkout
 from rollback.recovery.examination import SOUND, Examination
 
 if TYPE_CHECKING:
@@ -180,13 +181,17 @@ class Database:
             return Reading(*self._anew(one).restored(self.ground.archive.backup))
 
     def restore(self) -> None:
-        """Restore it into the new cluster, and prove it equal to its manifest."""
+        """Restore it into the new cluster, and prove it equal to its manifest.
+
+        A password of the archive that the files here have replaced would keep every service out.
+        """
+        passwords = Checkout(self.ground).passwords_as_archived()
         with (
             self._opened() as (manifest, folder),
             server.of_deployment(self.ground.deployment) as one,
             progress.watched(self._anew(one).so_far()),
         ):
-            self._anew(one).restore(manifest, folder)
+            self._anew(one).restore(manifest, folder, passwords=passwords)
 
     def _anew(self, one: Server) -> Anew:
         return Anew(one, self.ground.deployment.settings.database.name)
