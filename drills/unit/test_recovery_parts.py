@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import io
+from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rollback.archive.manifest import Record, Records
+from rollback.archive.manifest import Record, Records, Volume
+from rollback.engine import CommandFailed
+from rollback.outcome import Failed, Refused, UsageError
 from rollback.parts import files
+from rollback.recovery import wanted as wanted_volumes
 from rollback.recovery.checkout import Checkout
+from rollback.recovery.contents import ASKED, EMPTY, GONE, Filled
+from rollback.recovery.ground import Ground
+from rollback.recovery.services import Service
+from rollback.recovery.wanted import Wanted, fill_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -38,3 +48,215 @@ def test_files_that_say_passwords_are_newer_than_the_archive_if_they_differ(
         deployment=SimpleNamespace(root=tmp_path), members=SimpleNamespace(records=lambda: records)
     )
     assert Checkout(ground).passwords_as_archived() is same
+
+
+class Engine:
+    """Volumes of an engine, by what is in them; a copy that is made half-way is cut off by a kill."""
+
+    def __init__(self, **volumes: str) -> None:
+        self.volumes = volumes
+        self.left = 10_000
+
+    def _does(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+
+    def there(self, name: str) -> bool:
+        """Whether there is one."""
+        return name in self.volumes
+
+    def empty(self, name: str) -> bool:
+        """Whether it holds nothing."""
+        return not self.volumes[name]
+
+    def labels(self, name: str) -> dict[str, str]:
+        """None."""
+        assert name in self.volumes
+        return {}
+
+    def remove(self, name: str) -> None:
+        """Remove it."""
+        self._does()
+        del self.volumes[name]
+
+    def make(self, name: str) -> None:
+        """Make an empty one."""
+        self._does()
+        self.volumes[name] = ""
+
+    def copy(self, name: str, kept: str) -> None:
+        """Half of it, then all."""
+        self._does()
+        self.volumes[kept] = self.volumes[name][: len(self.volumes[name]) // 2]
+        self._does()
+        self.volumes[kept] = self.volumes[name]
+
+    def set_aside(self, name: str, kept: str, run: str) -> None:
+        """A copy made anew."""
+        assert run == "r1"
+        self.make(kept)
+        self.copy(name, kept)
+
+    def is_copy(self, name: str, kept: str) -> tuple[bool, str]:
+        """Whether both hold the same."""
+        return self.volumes[name] == self.volumes[kept], "1 files"
+
+    @contextmanager
+    def into(self, name: str) -> Iterator[io.BytesIO]:
+        """What is written ends up in it."""
+        self._does()
+        stream = io.BytesIO()
+        yield stream
+        self.volumes[name] = stream.getvalue().decode()[:2]
+        self._does()
+        self.volumes[name] = stream.getvalue().decode()
+
+
+DATA = Volume(key="data", name="p_data", service="redis", target="/data", member="volumes/data.tar")
+
+
+class Ours(Ground):
+    """A ground that stands on such an engine."""
+
+    engine: Engine
+
+    def volumes(self) -> Any:
+        """Its volumes."""
+        return self.engine
+
+    def freed(self, volume: str) -> None:
+        """Nobody holds it."""
+        assert volume == DATA.name
+
+
+def ground_of(engine: Engine, folder: Path, why: str) -> Ours:
+    """A recovery that fills the volume, for a reason."""
+
+    def ask(argv: list[str]) -> None:
+        if DATA.name not in engine.volumes:
+            engine.make(DATA.name)
+        assert argv
+
+    deployment: Any = SimpleNamespace(
+        project="p",
+        run_folder=lambda run: folder / run,
+        engine=SimpleNamespace(ask=ask),
+        compose=SimpleNamespace(create=lambda services: ["create", *services]),
+    )
+    ground = Ours(deployment, {"run": "r1", "fill": {"data": why}})
+    members: Any = SimpleNamespace(pour=lambda _member, target: target.write(b"archived"))
+    ground.__dict__.update(engine=engine, members=members)
+    return ground
+
+
+@pytest.mark.parametrize("kill", range(9))
+def test_a_volume_that_is_there_goes_back_to_the_archive_and_is_kept(tmp_path: Path, kill: int) -> None:
+    """Killed anywhere: what was in it is kept whole, and who takes it back has it again."""
+    for goes_on in (True, False):
+        engine = Engine(p_data="damaged")
+        filled = Filled(ground_of(engine, tmp_path / str(goes_on), ASKED), DATA)
+        engine.left = kill
+        with suppress(KeyboardInterrupt):
+            filled.fill()
+        engine.left = 10_000
+        if goes_on:
+            filled.fill()
+            assert filled.reading().holds
+            assert engine.volumes == {"p_data": "archived", "p_kept-r1_data": "damaged"}
+        else:
+            filled.leave()
+            filled.leave()
+            assert engine.volumes["p_data"] == "damaged"
+
+
+def test_a_volume_that_was_put_back_twice_is_the_one_of_before(tmp_path: Path) -> None:
+    """Taking it back may be killed as well."""
+    for kill in range(9):
+        engine = Engine(p_data="damaged")
+        filled = Filled(ground_of(engine, tmp_path / str(kill), ASKED), DATA)
+        filled.fill()
+        engine.volumes["p_data"] += ", and written to"
+        engine.left = kill
+        with suppress(KeyboardInterrupt):
+            filled.leave()
+        engine.left = 10_000
+        filled.leave()
+        assert engine.volumes["p_data"] == "damaged"
+        assert engine.volumes["p_kept-r1_data_restored"] == "archived, and written to"
+
+
+@pytest.mark.parametrize("why", [GONE, EMPTY])
+def test_what_is_gone_or_empty_is_filled_and_half_of_it_is_taken_away(tmp_path: Path, why: str) -> None:
+    """Nothing was in it: nothing is kept."""
+    engine = Engine() if why == GONE else Engine(p_data="")
+    filled = Filled(ground_of(engine, tmp_path, why), DATA)
+    filled.fill()
+    assert (filled.reading().holds, engine.volumes) == (True, {"p_data": "archived"})
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted", "why"),
+    [
+        (None, Wanted(), {"data": GONE}),
+        ("", Wanted(), {"data": EMPTY}),
+        ("sound", Wanted(), {}),
+        ("sound", Wanted(everything=True), {"data": ASKED}),
+        ("sound", Wanted(volumes=["data"]), {"data": ASKED}),
+        ("sound", Wanted(monitoring=True), {"watch": GONE}),
+    ],
+    ids=["gone", "empty", "sound", "everything", "asked for", "monitoring"],
+)
+def test_which_volumes_come_back(
+    there: str | None, wanted: Wanted, why: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is gone or empty, and whatever somebody asked for; monitoring only then."""
+    engine = Engine(**({} if there is None else {"p_data": there}))
+    monkeypatch.setattr(wanted_volumes, "Volumes", lambda *_: SimpleNamespace(
+        image="i", there=engine.there, empty=engine.empty
+    ))  # fmt: skip
+    watched = Volume(key="watch", name="watch", service="", target="", member="m", monitoring=True)
+    archive: Any = SimpleNamespace(volumes=[DATA, watched])
+    deployment: Any = SimpleNamespace(engine=SimpleNamespace(ask=lambda _: "c1"), containers=lambda: [CONTAINER])
+    found, unseen = fill_of(deployment, archive, wanted, "i")
+    assert (found, unseen) == (why, [])
+
+
+CONTAINER = SimpleNamespace(id="c1")
+
+
+def test_a_volume_that_a_stranger_uses_or_nobody_knows_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is changed; and what cannot be looked into is told."""
+    archive: Any = SimpleNamespace(volumes=[DATA])
+    deployment: Any = SimpleNamespace(engine=SimpleNamespace(ask=lambda _: "c1 c2"), containers=lambda: [CONTAINER])
+    monkeypatch.setattr(
+        wanted_volumes, "Volumes", lambda _, image: SimpleNamespace(image=image, there=lambda _name: True)
+    )
+    with pytest.raises(Refused, match="p_data is used by a container of another project"):
+        fill_of(deployment, archive, Wanted(volumes=["data"]), "i")
+    with pytest.raises(UsageError, match="has no volume cache"):
+        fill_of(deployment, archive, Wanted(volumes=["cache"]), "i")
+    assert fill_of(deployment, archive, Wanted(), "") == (
+        {},
+        ["no image is left to look into p_data: it stays as it is"],
+    )
+
+
+@pytest.mark.parametrize(("fill", "told"), [({}, True), ({"data": GONE}, False)], ids=["its own", "the archive's"])
+def test_a_service_that_is_not_ready_on_its_own_volume_says_how_that_goes_back(
+    fill: dict[str, str], *, told: bool
+) -> None:
+    """What the archive has put there is not damaged."""
+
+    def ask(*_: object, **__: object) -> None:
+        raise CommandFailed("`docker compose up redis` ended with exit code 1")
+
+    deployment: Any = SimpleNamespace(
+        settings=SimpleNamespace(database=SimpleNamespace(service="db"), timing=SimpleNamespace(healthy=1)),
+        compose=SimpleNamespace(up=lambda *_, **__: []),
+        engine=SimpleNamespace(ask=ask),
+    )
+    ground: Any = SimpleNamespace(deployment=deployment, archive=SimpleNamespace(volumes=[DATA]), facts={"fill": fill})
+    with pytest.raises(Failed) as stop:
+        Service(ground, "redis").up()
+    assert ("`rollback recover --volume data`" in stop.value.found) is told

@@ -139,7 +139,7 @@ class _Procedure:
             cause,
             self.database.examined,
             self.database.examine,
-            self.database.examination.leave,
+            self.database.leave,
             final=True,
         )
 
@@ -155,7 +155,7 @@ class _Procedure:
         for one in self.ground.archive.volumes:
             if one.key in self._facts["fill"]:
                 filled = Filled(self.ground, one)
-                cause = f"it is gone, and {one.service or 'monitoring'} keeps its data there"
+                cause = f"{self._facts['fill'][one.key]}; {one.service or 'monitoring'} keeps its data there"
                 yield Step(f"volume {one.key} filled", cause, filled.reading, filled.fill, filled.leave, final=True)
 
     def _up(self, name: str, cause: str, *, moves_users: bool = False) -> Step:
