@@ -244,7 +244,7 @@ def test_a_volume_that_a_stranger_uses_or_nobody_knows_is_refused(monkeypatch: p
 
 @pytest.mark.parametrize(("fill", "told"), [({}, True), ({"data": GONE}, False)], ids=["its own", "the archive's"])
 def test_a_service_that_is_not_ready_on_its_own_volume_says_how_that_goes_back(
-    fill: dict[str, str], *, told: bool
+    kept: dict[str, str], *, told: bool
 ) -> None:
     """What the archive has put there is not damaged."""
 
@@ -256,7 +256,7 @@ def test_a_service_that_is_not_ready_on_its_own_volume_says_how_that_goes_back(
         compose=SimpleNamespace(up=lambda *_, **__: []),
         engine=SimpleNamespace(ask=ask),
     )
-    ground: Any = SimpleNamespace(deployment=deployment, archive=SimpleNamespace(volumes=[DATA]), facts={"fill": fill})
+    ground: Any = SimpleNamespace(deployment=deployment, facts={"kept": kept})
     with pytest.raises(Failed) as stop:
         Service(ground, "redis").up()
     assert ("`rollback recover --volume data`" in stop.value.found) is told

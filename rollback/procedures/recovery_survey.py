@@ -75,6 +75,7 @@ def survey(deployment: Deployment, name: str | None, run: str, wanted: Wanted) -
         ],
         "names": names,
         "fill": fill,
+        "kept": {one.key: one.service for one in archive.volumes if one.key not in fill},
     }
 
 

@@ -132,8 +132,7 @@ class Service:
 
     def _own_volumes(self) -> str:
         """What is in a volume of its own may keep it from being ready, and nobody has looked at that."""
-        archive, filled = self.ground.archive, self.ground.facts["fill"]
-        kept = [one.key for one in archive.volumes if one.service == self.name and one.key not in filled]
+        kept = [key for key, service in self.ground.facts["kept"].items() if service == self.name]
         words = " ".join(f"--volume {key}" for key in kept)
         back = f"`rollback abort`, then `rollback recover {words}` sets it aside and puts back the archive's"
         return f" If its log says that what is in its volume is damaged: {back}." if kept else ""
