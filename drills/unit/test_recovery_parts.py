@@ -242,7 +242,7 @@ def test_a_volume_that_a_stranger_uses_or_nobody_knows_is_refused(monkeypatch: p
     )
 
 
-@pytest.mark.parametrize(("fill", "told"), [({}, True), ({"data": GONE}, False)], ids=["its own", "the archive's"])
+@pytest.mark.parametrize(("kept", "told"), [({"data": "redis"}, True), ({}, False)], ids=["its own", "the archive's"])
 def test_a_service_that_is_not_ready_on_its_own_volume_says_how_that_goes_back(
     kept: dict[str, str], *, told: bool
 ) -> None:

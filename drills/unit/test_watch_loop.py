@@ -284,6 +284,14 @@ def test_each_line_of_a_log_is_seen_once(monkeypatch: pytest.MonkeyPatch) -> Non
         tail.new()
 
 
+def test_a_log_that_begins_anew_is_read_from_its_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service was made anew: what its log holds now came since, and what it held is neither missed nor repeated."""
+    logs = [Result(0, "T1 a\nT1 a\nT2 b\n", ""), Result(0, "T3 a\n", ""), Result(0, "T3 a\nT3 a\n", "")]
+    monkeypatch.setattr(Engine, "run", lambda *_, **__: logs.pop(0))
+    tail = Tail(running(), "backend", "T0")
+    assert [sorted(tail.new()) for _ in range(3)] == [["T1 a", "T1 a", "T2 b"], ["T3 a"], ["T3 a"]]
+
+
 def test_error_lines_of_all_services_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the edge logs is no service's; where no log can be read nothing is known."""
     sensor = Sensor(running(), dict.fromkeys(ROLES, "new"))

@@ -33,7 +33,9 @@ def watch(  # noqa: PLR0913 -- the words of the command
     """Watch what was just deployed, and put the release of before back when it is bad (`watch` in rollback.toml).
 
     Bad is: a service that is ill or is not what was deployed, requests that fail or are slow at the edge, compared with
-    the release before, and error lines in the services' logs. A wrong answer that is given with 200 it does not see.
+    the release before, and error lines in the services' logs. Not seen are a wrong answer that is given with 200, and
+    users of one kind, as one customer's, who fail on every path while all failures together stay below `error_percent`:
+    the edge's log says what was asked and not by whom.
 
     Exit 0: healthy to the end. 60: it was bad, and was rolled back (`--dry-run`: would be). 50: nobody knows, or the
     signals could not be read; nothing was done. 20: a rollback put there what runs, or an operator is at work.
