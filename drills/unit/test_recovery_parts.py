@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import io
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from rollback.archive.manifest import Record, Records, Volume
+from rollback.database import server
 from rollback.engine import CommandFailed
 from rollback.outcome import Failed, Refused, UsageError
 from rollback.parts import files
+from rollback.parts.volumes import Mounted
+from rollback.plan import Reading
+from rollback.procedures.recovery import _Procedure
 from rollback.recovery import wanted as wanted_volumes
 from rollback.recovery.checkout import Checkout
 from rollback.recovery.contents import ASKED, EMPTY, GONE, Filled
+from rollback.recovery.database import Database
+from rollback.recovery.examination import SOUND
 from rollback.recovery.ground import Ground
 from rollback.recovery.services import Service
+from rollback.recovery.users import Visitor
 from rollback.recovery.wanted import Wanted, fill_of
 
 if TYPE_CHECKING:
@@ -260,3 +267,81 @@ def test_a_service_that_is_not_ready_on_its_own_volume_says_how_that_goes_back(
     with pytest.raises(Failed) as stop:
         Service(ground, "redis").up()
     assert ("`rollback recover --volume data`" in stop.value.found) is told
+
+
+class Accounts:
+    """A database of users, and a deployment in which they sign up; whoever tidies for the second time is killed."""
+
+    def __init__(self, tidy: str = "DELETE") -> None:
+        self.known: set[str] = set()
+        self.asked = 0
+        self.settings = SimpleNamespace(
+            recovery=SimpleNamespace(tidy=tidy, users=[]), database=SimpleNamespace(service="db")
+        )
+
+    def serving(self, service: str) -> list[Any]:
+        """The database runs."""
+        assert service == "db"
+        return [SimpleNamespace(running=True)]
+
+    def execute(self, statement: bytes, values: dict[str, str]) -> None:
+        """The account goes."""
+        self.asked += 1
+        if self.asked == 2:
+            raise KeyboardInterrupt
+        assert statement == b"DELETE"
+        self.known.discard(values["email"])
+
+    def worked(self, email: str) -> Reading:
+        """Nobody signs up twice."""
+        assert email not in self.known
+        self.known.add(email)
+        return Reading(holds=True, seen="sign up")
+
+
+@pytest.mark.parametrize("goes_on", [True, False], ids=["resume", "abort"])
+def test_the_account_of_a_killed_check_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, goes_on: bool) -> None:
+    """Whoever goes on, or takes it back, knows its address."""
+    there: Any = Accounts()
+    monkeypatch.setattr(server, "session_of", lambda _: nullcontext(there))
+    monkeypatch.setattr(Visitor, "work", lambda one: there.worked(one.known["email"]))
+    there.run_folder = lambda run: tmp_path / run
+    ground = Ground(there, {"run": "r1"})
+    step = _Procedure(ground, Database(ground))._users()  # noqa: SLF001 -- the step itself
+    with pytest.raises(KeyboardInterrupt):
+        step.act()
+    assert there.known == {"recovery-r1@rollback.invalid"}
+    assert step.undo is not None
+    (step.act if goes_on else step.undo)()
+    assert (there.known, step.read().holds) == (set(), goes_on)
+
+
+def test_where_nothing_takes_an_account_away_each_check_has_its_own() -> None:
+    """A second try must not fail at the sign-up of the first."""
+    there: Any = Accounts(tidy="")
+    assert Visitor(there, "r1").known["email"] != Visitor(there, "r1").known["email"]
+
+
+@pytest.mark.parametrize("goes_on", [True, False], ids=["resume", "abort"])
+def test_the_copy_of_a_sound_database_goes_even_after_a_kill(tmp_path: Path, *, goes_on: bool) -> None:
+    """It is as large as the database, and nobody needs it; that it is still there is no end of the step."""
+    engine = Engine(p_data="sound", **{"p_kept-r1_data": "sound"})
+    ground = ground_of(engine, tmp_path, "")
+    ground.note("database.json", {"state": SOUND, "why": "it starts"})
+    database = _Sound(ground)
+    assert not database.examined().holds
+    (database.examine if goes_on else database.leave)()
+    assert (database.examined().holds, engine.volumes) == (True, {"p_data": "sound"})
+
+
+class _Sound(Database):
+    """It has this one volume, and nothing of its examination runs."""
+
+    def volume(self) -> Mounted:
+        """The one."""
+        return Mounted("data", "p_data", "db", "/data")
+
+    @property
+    def examination(self) -> Any:
+        """Nothing to end."""
+        return SimpleNamespace(leave=lambda: None)
