@@ -10,10 +10,11 @@ import json
 import os
 import re
 import shutil
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from threading import Thread
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rollback import commands, progress
 from rollback.documents.verification import identities
@@ -28,9 +29,13 @@ if TYPE_CHECKING:
     from rollback.deployment import Container, Deployment
     from rollback.secrets import Redactor
 
-__all__ = ["LOG_LINES", "Evidence", "logs", "state"]
+__all__ = ["LOG_LINES", "STATE", "Evidence", "logs", "state"]
+
+_T = TypeVar("_T")
 
 LOG_LINES = 100
+#: What was read, in the folder of the run.
+STATE = "state.json"
 _ERRORS = 5
 _WIDEST = 300
 _GIB = 2**30
@@ -88,27 +93,41 @@ def _merged(out: str, err: str) -> str:
 
 @dataclass(frozen=True)
 class Evidence:
-    """The record of one deployment at one moment, in a folder of its own."""
+    """The record of one deployment at one moment, in a folder of its own.
+
+    Attributes:
+        seconds: so long a reading may take; what has no answer by then is a finding, as is what fails.
+    """
 
     deployment: Deployment
     folder: Path
     redact: Redactor
+    seconds: float = 60
 
     def take(self) -> dict[str, Any]:
         """Read everything, write it, and give back what was read."""
         containers = self.deployment.containers()
         progress.tell("reads logs")
-        found = {
-            "containers": [state(one) for one in containers],
-            "errors": logs(self.deployment, containers, self.folder / "logs", self.redact),
-            "versions": self._versions(),
-            "database": self._tried(self._database),
-            "edge": self._tried(self._edge),
-            "host": self._host(),
-            "variables": self._variables(),
-        }
+        errors = logs(self.deployment, containers, self.folder / "logs", self.redact)
+        return self.written({"containers": [state(one) for one in containers], "errors": errors, **self.readings()})
+
+    def readings(self, **more: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Versions, database, edge and host, and whatever else is asked for; side by side, as somebody may wait."""
+        progress.tell("asks for versions, the database, the edge and the host")
+        asked = {"versions": self._versions, "database": self._database, "edge": self._edge, "host": self._host, **more}
+        found = {name: Future[dict[str, Any]]() for name in asked}
+        for name, read in asked.items():
+            # a daemon: a question that hangs must not hold up the end of the command
+            Thread(target=_settled, args=(found[name], self._tried, read), daemon=True).start()
+        wait(found.values(), timeout=self.seconds)
+        late = {"cannot be read": f"no answer within {self.seconds:g} s"}
+        read_in_time = {name: one.result() if one.done() else late for name, one in found.items()}
+        return {**read_in_time, "variables": self._variables()}
+
+    def written(self, found: dict[str, Any]) -> dict[str, Any]:
+        """Write what was read, without secrets, and give that back."""
         text = self.redact.thorough(json.dumps(found, indent=1, ensure_ascii=False))
-        files.write(self.folder / "state.json", f"{text}\n", mode=0o600)
+        files.write(self.folder / STATE, f"{text}\n", mode=0o600)
         redacted: dict[str, Any] = json.loads(text)
         return redacted
 
@@ -117,9 +136,10 @@ class Evidence:
             return read()
         except Stop as stop:
             return {"cannot be read": stop.found}
+        except (OSError, ValueError) as error:
+            return {"cannot be read": str(error)}
 
     def _versions(self) -> dict[str, Any]:
-        progress.tell("asks for versions")
         engine = self._tried(self._engine)
         answers = self._tried(lambda: dict(identities(self.deployment)))
         argv = commands.git(self.deployment.root, "describe", "--always", "--dirty", "--tags")
@@ -132,7 +152,6 @@ class Evidence:
         return {"engine": info.get("ServerVersion"), "compose": compose, "engine_root": info.get("DockerRootDir")}
 
     def _database(self) -> dict[str, Any]:
-        progress.tell("asks the database")
         applied = self.deployment.migrations()
         return {
             "migration": applied[-1] if applied else "",
@@ -163,6 +182,14 @@ class Evidence:
         there = {name: self.deployment.root / name for name in self.deployment.settings.compose.env_files}
         texts = {name: path.read_text("utf-8-sig", "replace") for name, path in there.items() if path.is_file()}
         return {name: _VARIABLE.findall(text) for name, text in texts.items()}
+
+
+def _settled(found: Future[_T], tried: Callable[[Callable[[], _T]], _T], read: Callable[[], _T]) -> None:
+    """Whoever waits gets what was read, or what was wrong."""
+    try:
+        found.set_result(tried(read))
+    except BaseException as error:  # noqa: BLE001 -- raised where it is waited for
+        found.set_exception(error)
 
 
 def _room(path: Path) -> dict[str, Any]:
