@@ -71,11 +71,12 @@ def test_what_cannot_be_read_is_noted_and_holds_nothing_up(record: Preflight, mo
         raise Failed("The database service `db` is not running.")
 
     monkeypatch.setattr(Deployment, "sql", gone)
-    monkeypatch.setattr(Deployment, "through_edge", lambda *_: Answer(200, ""))
+    monkeypatch.setattr(Deployment, "migrations", gone)
+    monkeypatch.setattr(Deployment, "through_edge", lambda *_: None)
     found = taken(record)
     assert found["database"] == {"cannot be read": "The database service `db` is not running."}
-    assert found["edge"]["page"] == 200
-    assert found["severity"]["severity"] == "critical"
+    assert found["edge"]["cannot be read"].startswith("AttributeError: ")
+    assert found["severity"]["reasons"][1] == "the database cannot be used: The database service `db` is not running."
 
 
 @pytest.fixture

@@ -136,8 +136,8 @@ class Evidence:
             return read()
         except Stop as stop:
             return {"cannot be read": stop.found}
-        except (OSError, ValueError) as error:
-            return {"cannot be read": str(error)}
+        except Exception as error:  # noqa: BLE001 -- a rollback is not held up by its record, whatever is wrong with it
+            return {"cannot be read": f"{type(error).__name__}: {error}"}
 
     def _versions(self) -> dict[str, Any]:
         engine = self._tried(self._engine)
