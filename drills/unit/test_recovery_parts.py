@@ -11,21 +11,16 @@ import pytest
 
 from rollback.archive.manifest import Record, Records, Volume
 from rollback.database import server
-from rollback.engine import CommandFailed
-from rollback.outcome import Failed, Refused, UsageError
 from rollback.parts import files
 from rollback.parts.volumes import Mounted
 from rollback.plan import Reading
 from rollback.procedures.recovery import _Procedure
-from rollback.recovery import wanted as wanted_volumes
 from rollback.recovery.checkout import Checkout
 from rollback.recovery.contents import ASKED, EMPTY, GONE, Filled
 from rollback.recovery.database import Database
 from rollback.recovery.examination import SOUND
 from rollback.recovery.ground import Ground
-from rollback.recovery.services import Service
 from rollback.recovery.users import Visitor
-from rollback.recovery.wanted import Wanted, fill_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -200,73 +195,6 @@ def test_what_is_gone_or_empty_is_filled_and_half_of_it_is_taken_away(tmp_path: 
     filled = Filled(ground_of(engine, tmp_path, why), DATA)
     filled.fill()
     assert (filled.reading().holds, engine.volumes) == (True, {"p_data": "archived"})
-
-
-@pytest.mark.parametrize(
-    ("there", "wanted", "why"),
-    [
-        (None, Wanted(), {"data": GONE}),
-        ("", Wanted(), {"data": EMPTY}),
-        ("sound", Wanted(), {}),
-        ("sound", Wanted(everything=True), {"data": ASKED}),
-        ("sound", Wanted(volumes=["data"]), {"data": ASKED}),
-        ("sound", Wanted(monitoring=True), {"watch": GONE}),
-    ],
-    ids=["gone", "empty", "sound", "everything", "asked for", "monitoring"],
-)
-def test_which_volumes_come_back(
-    there: str | None, wanted: Wanted, why: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whatever is gone or empty, and whatever somebody asked for; monitoring only then."""
-    engine = Engine(**({} if there is None else {"p_data": there}))
-    monkeypatch.setattr(wanted_volumes, "Volumes", lambda *_: SimpleNamespace(
-        image="i", there=engine.there, empty=engine.empty
-    ))  # fmt: skip
-    watched = Volume(key="watch", name="watch", service="", target="", member="m", monitoring=True)
-    archive: Any = SimpleNamespace(volumes=[DATA, watched])
-    deployment: Any = SimpleNamespace(engine=SimpleNamespace(ask=lambda _: "c1"), containers=lambda: [CONTAINER])
-    found, unseen = fill_of(deployment, archive, wanted, "i")
-    assert (found, unseen) == (why, [])
-
-
-CONTAINER = SimpleNamespace(id="c1")
-
-
-def test_a_volume_that_a_stranger_uses_or_nobody_knows_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before anything is changed; and what cannot be looked into is told."""
-    archive: Any = SimpleNamespace(volumes=[DATA])
-    deployment: Any = SimpleNamespace(engine=SimpleNamespace(ask=lambda _: "c1 c2"), containers=lambda: [CONTAINER])
-    monkeypatch.setattr(
-        wanted_volumes, "Volumes", lambda _, image: SimpleNamespace(image=image, there=lambda _name: True)
-    )
-    with pytest.raises(Refused, match="p_data is used by a container of another project"):
-        fill_of(deployment, archive, Wanted(volumes=["data"]), "i")
-    with pytest.raises(UsageError, match="has no volume cache"):
-        fill_of(deployment, archive, Wanted(volumes=["cache"]), "i")
-    assert fill_of(deployment, archive, Wanted(), "") == (
-        {},
-        ["no image is left to look into p_data: it stays as it is"],
-    )
-
-
-@pytest.mark.parametrize(("kept", "told"), [({"data": "redis"}, True), ({}, False)], ids=["its own", "the archive's"])
-def test_a_service_that_is_not_ready_on_its_own_volume_says_how_that_goes_back(
-    kept: dict[str, str], *, told: bool
-) -> None:
-    """What the archive has put there is not damaged."""
-
-    def ask(*_: object, **__: object) -> None:
-        raise CommandFailed("`docker compose up redis` ended with exit code 1")
-
-    deployment: Any = SimpleNamespace(
-        settings=SimpleNamespace(database=SimpleNamespace(service="db"), timing=SimpleNamespace(healthy=1)),
-        compose=SimpleNamespace(up=lambda *_, **__: []),
-        engine=SimpleNamespace(ask=ask),
-    )
-    ground: Any = SimpleNamespace(deployment=deployment, facts={"kept": kept})
-    with pytest.raises(Failed) as stop:
-        Service(ground, "redis").up()
-    assert ("`rollback recover --volume data`" in stop.value.found) is told
 
 
 class Accounts:
