@@ -27,8 +27,8 @@ __all__ = ["CHANGES", "Preflight"]
 #: Why a procedure that changes the database takes a safety backup first.
 CHANGES = "this procedure changes the database"
 _INDEX = "before.json"
-#: Users may wait: a database that hangs is noted and not waited for.
-_READING_SECONDS = 5.0
+#: Users may wait: what hangs, as a backend that is ill may, is noted and not waited for.
+_READING_SECONDS = 2.0
 _BACKUP_MARK = "safety.sha256"
 
 
