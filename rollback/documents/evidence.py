@@ -11,12 +11,14 @@ import os
 import re
 import shutil
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rollback import commands, progress
+from rollback import commands, look, progress
 from rollback.documents.verification import identities
 from rollback.outcome import Stop
 from rollback.parts import files
@@ -24,7 +26,7 @@ from rollback.parts.edge import MARKER_HOST
 from rollback.verification.logs import error_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from rollback.deployment import Container, Deployment
     from rollback.secrets import Redactor
@@ -115,14 +117,22 @@ class Evidence:
         """Versions, database, edge and host, and whatever else is asked for; side by side, as somebody may wait."""
         progress.tell("asks for versions, the database, the edge and the host")
         asked = {"versions": self._versions, "database": self._database, "edge": self._edge, "host": self._host, **more}
-        found = {name: Future[dict[str, Any]]() for name in asked}
-        for name, read in asked.items():
-            # a daemon: a question that hangs must not hold up the end of the command
-            Thread(target=_settled, args=(found[name], self._tried, read), daemon=True).start()
+        found = self._begun(asked)
         wait(found.values(), timeout=self.seconds)
         late = {"cannot be read": f"no answer within {self.seconds:g} s"}
-        read_in_time = {name: one.result() if one.done() else late for name, one in found.items()}
-        return {**read_in_time, "variables": self._variables()}
+        in_time = {name: one.result() if one.done() else late for name, one in found.items()}
+        return {**in_time, "variables": self._variables()}
+
+    def _begun(self, asked: Mapping[str, Callable[[], dict[str, Any]]]) -> dict[str, Future[dict[str, Any]]]:
+        """All of them at once, in one look."""
+        found = {name: Future[dict[str, Any]]() for name in asked}
+        with look.shared():
+            self.deployment.containers()  # which all of them ask for
+            for name, read in asked.items():
+                work = partial(copy_context().run, _settled, found[name], self._tried, read)
+                # a daemon: a question that hangs must not hold up the end of the command
+                Thread(target=work, daemon=True).start()
+        return found
 
     def written(self, found: dict[str, Any]) -> dict[str, Any]:
         """Write what was read, without secrets, and give that back."""
