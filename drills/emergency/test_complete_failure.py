@@ -158,7 +158,9 @@ def test_the_files_of_redis_are_damaged(drill: Bench) -> None:
     """Redis cannot start on its files: its volume alone goes back to the archive, and no write of a user is lost."""
     operator = down_meanwhile(told_what_goes_back)
     command = ("recover", "--volume", "redis_data")
-    drill(recovered(disaster.redis_damaged(), command=command, operator=operator, further=redis_aside))
+    # who names a volume means it each time: there is no second command that finds nothing to do
+    fault = disaster.redis_damaged()
+    drill(recovered(fault, command=command, operator=operator, settles=False, further=redis_aside))
 
 
 @pytest.mark.exhaustive("recovered-killed-* are interrupted at the same place")

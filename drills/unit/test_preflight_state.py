@@ -32,7 +32,7 @@ def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Preflight:
     (tmp_path / ".env").write_text(f"DB_PASSWORD={WORD}\n", encoding="utf-8")
     monkeypatch.setattr(Deployment, "containers", lambda _: [])
     monkeypatch.setattr(Deployment, "migrations", lambda _: ["011", "012"])
-    monkeypatch.setattr(Deployment, "sql", lambda _, query: "[]" if "pg_stat_activity" in query else "7")
+    monkeypatch.setattr(Deployment, "sql", lambda *_: '{"max_connections": 7}')
     monkeypatch.setattr(database, "asked", lambda *_: [])
     monkeypatch.setattr(Deployment, "through_edge", lambda *_: Answer(200, "Active connections: 3"))
     monkeypatch.setattr(Engine, "run", lambda *_, **__: Result(1, "", f"no engine, {WORD}"))

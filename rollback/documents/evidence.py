@@ -44,14 +44,14 @@ _GIB = 2**30
 _VARIABLE = re.compile(r"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.]*)\s*[=:]", re.MULTILINE)
 _ACTIVE = re.compile(r"Active connections: (\d+)")
 #: No text of a statement: values stand in it.
-_CONNECTIONS = """
-    SELECT coalesce(json_agg(one ORDER BY one.state), '[]') FROM (
+_AT_WORK = """
+    SELECT json_build_object('bytes', pg_database_size(current_database()),
+                             'max_connections', current_setting('max_connections')::int,
+                             'connections', coalesce(json_agg(one ORDER BY one.state), '[]')) FROM (
         SELECT coalesce(application_name, '') AS application, usename AS role, coalesce(state, 'none') AS state,
                count(*) AS connections, coalesce(round(max(extract(epoch FROM now() - xact_start))), 0) AS oldest_s,
                count(*) FILTER (WHERE wait_event_type = 'Lock') AS waiting
         FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() GROUP BY 1, 2, 3) one"""
-_SIZE = "SELECT pg_database_size(current_database())"
-_MOST = "SELECT current_setting('max_connections')"
 
 
 def state(one: Container) -> dict[str, Any]:
@@ -163,13 +163,8 @@ class Evidence:
 
     def _database(self) -> dict[str, Any]:
         applied = self.deployment.migrations()
-        return {
-            "migration": applied[-1] if applied else "",
-            "migrations": len(applied),
-            "bytes": int(self.deployment.sql(_SIZE)),
-            "connections": json.loads(self.deployment.sql(_CONNECTIONS)),
-            "max_connections": int(self.deployment.sql(_MOST)),
-        }
+        found: dict[str, Any] = json.loads(self.deployment.sql(_AT_WORK))
+        return {"migration": applied[-1] if applied else "", "migrations": len(applied), **found}
 
     def _edge(self) -> dict[str, Any]:
         answer = self.deployment.through_edge("/status", f"Host: {MARKER_HOST}")
