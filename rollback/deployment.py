@@ -37,6 +37,7 @@ class Container:
     Attributes:
         restarts: how often the engine itself has started it again.
         fell: it did so a moment ago: what dies at every start runs in half of all looks.
+        created: the engine's time.
     """
 
     id: str
@@ -50,6 +51,7 @@ class Container:
     ports: dict[str, str]
     restarts: int
     fell: bool = False
+    created: str = ""
 
     @classmethod
     def of(cls, raw: dict[str, Any]) -> Container:
@@ -68,6 +70,7 @@ class Container:
             ports={port: _address(where[0]) for port, where in bound.items() if where},
             restarts=raw.get("RestartCount", 0),
             fell=raw.get("RestartCount", 0) > 0 and _age(raw["State"].get("StartedAt", "")) < _STANDS_AFTER_S,
+            created=raw.get("Created", ""),
         )
 
     @property

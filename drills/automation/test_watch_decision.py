@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import allure
 import pytest
 
 from fixtures import watching
 from fixtures.watching import BASELINE, POLICY, SERIES, Series
+from rollback.commandline.watch import watch
 from rollback.watch.decision import Baseline, Decision, Policy, Sample, Verdict, decide
+from rollback.watch.signals import Request
 
 LEAST = 60
 
@@ -51,6 +53,14 @@ def test_a_log_that_could_not_be_read_is_told() -> None:
     assert decide(idle, POLICY).sentence.endswith(
         "; logs that could not be read: api in 301 of 301 looks, ml in 301 of 301 looks"
     )
+
+
+def test_one_kind_of_users_is_not_told_apart_and_the_help_says_so() -> None:
+    """Four of a hundred requests fail, all of one customer, on every path: nothing in the log tells him from others."""
+    samples = tuple(Sample(float(s), "", {"GET /a": (50, 2), "POST /b": (50, 2)}) for s in range(301))
+    assert decide(samples, POLICY).verdict is Verdict.HEALTHY
+    assert "what was asked and not by whom" in " ".join(str(watch.__doc__).split())
+    assert not {"user", "client", "address"} & {one.name for one in fields(Request)}
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def kind(argv: list[str]) -> str:
     """The program, without what differs from one call to the next."""
     words = [one for one in argv if not one.startswith("/")]
     if words[:2] == ["docker", "compose"]:
-        return "compose " + next(one for one in words if one in ("config", "up", "run"))
+        return "compose " + next((one for one in words if one in ("config", "up", "run")), words[2])
     return " ".join(words[1:3] if words[1] in ("image", "container") else words[1:2])
 
 

@@ -57,3 +57,28 @@ def test_a_restore_that_never_ended_is_known_until_one_ends(one: Server, tmp_pat
     assert anew.unfinished() is None
     whole, told = anew.restored(manifest.id)
     assert (whole, "schema, grants and roles as in the manifest" in told) == (True, True)
+
+
+AGENT = 'an ; "agent'
+
+
+@pytest.mark.parametrize("passwords", [False, True], ids=["files-newer", "files-archived"])
+def test_who_may_sign_in_is_said_by_the_files_that_lie_here(one: Server, tmp_path: Path, *, passwords: bool) -> None:
+    """The server was made with a newer password than that of the backup; a role that it has not comes with its own."""
+    with one.connect(LIVE, autocommit=True) as session:
+        session.execute('CREATE ROLE "an ; ""agent" LOGIN PASSWORD \'own\'')
+    backup, then = backup_of(one, tmp_path), verifiers(one)
+    with one.connect(LIVE, autocommit=True) as session:
+        session.execute("ALTER ROLE postgres PASSWORD 'newer'")
+        session.execute('DROP ROLE "an ; ""agent"')
+    now = verifiers(one)
+    Anew(one, LIVE).restore(backup.manifest(), backup.folder, passwords=passwords)
+    assert now["postgres"] != then["postgres"]
+    assert verifiers(one) == {"postgres": (then if passwords else now)["postgres"], AGENT: then[AGENT]}
+
+
+def verifiers(one: Server) -> dict[str, str]:
+    """What PostgreSQL holds a password against, for every role that has one."""
+    with one.connect("postgres") as session:
+        rows = session.execute("SELECT rolname::text, rolpassword FROM pg_authid WHERE rolpassword IS NOT NULL")
+        return {str(name): str(verifier) for name, verifier in rows}

@@ -16,8 +16,8 @@ from fixtures.bystander import IMAGE, bystander
 from fixtures.case import finding
 from fixtures.checks.residue import residue
 from fixtures.faults import disaster
-from fixtures.operators import REFUSED, USAGE, Kill, KilledOperator, ended
-from fixtures.recovering import FACTS, down_meanwhile, nothing_lost, recovered, told
+from fixtures.operators import NOT_PUT_BACK, REFUSED, USAGE, Kill, KilledOperator, ended
+from fixtures.recovering import FACTS, down_meanwhile, nothing_lost, recovered, still_known, told
 from fixtures.sweep import PROJECT, image_names
 from fixtures.variations import each
 
@@ -132,6 +132,35 @@ def killed_and_taken_back(drill: Drill, half: Callable[[Case], bool] | None = No
     Kill("database as", half).strike(drill)
     drill.findings.append(ended("it is taken back", drill.stack.rollback("abort", "--yes"), 0, "taken back"))
     return drill.stack.rollback("recover", "--yes")
+
+
+def told_what_goes_back(drill: Drill) -> Outcome:
+    """Plain `recover` keeps the volume, for nobody can tell what Redis should hold; it says how that goes back."""
+    drill.findings += [
+        ended("the volume is named", drill.stack.rollback("recover", "--yes"), NOT_PUT_BACK, "--volume redis_data"),
+        ended("it is taken back", drill.stack.rollback("abort", "--yes"), 0, "taken back"),
+    ]
+    return drill.stack.rollback("recover", "--volume", "redis_data", "--yes")
+
+
+def redis_aside(case: Case) -> list[Finding]:
+    """What Redis could not read is kept, the database was not touched, and sessions of the backup are good."""
+    mine: dict[str, str | list[str] | bool] = {"label": f"{PROJECT}={case.stack.project}"}
+    with closing(docker.from_env()) as client:
+        kept = [str(one.name) for one in client.volumes.list(filters=mine) if "_kept-" in str(one.name)]
+    aside = len(kept) == 1 and kept[0].endswith("_redis_data")
+    return [finding("evidence of the data", aside, f"kept: {kept}"), *nothing_lost(case), *still_known(case)]
+
+
+@pytest.mark.exhaustive("recovered-damaged has the harder store, and the same way to set a volume aside")
+@pytest.mark.drill(id="recovered-redis", **FACTS)
+def test_the_files_of_redis_are_damaged(drill: Bench) -> None:
+    """Redis cannot start on its files: its volume alone goes back to the archive, and no write of a user is lost."""
+    operator = down_meanwhile(told_what_goes_back)
+    command = ("recover", "--volume", "redis_data")
+    # who names a volume means it each time: there is no second command that finds nothing to do
+    fault = disaster.redis_damaged()
+    drill(recovered(fault, command=command, operator=operator, settles=False, further=redis_aside))
 
 
 @pytest.mark.exhaustive("recovered-killed-* are interrupted at the same place")

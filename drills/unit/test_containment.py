@@ -137,8 +137,10 @@ def test_a_shut_deployment_refuses_everything_else(tmp_path: Path) -> None:
     standing.write(one)
     assert Standing.read(one) == standing
     refuse_others(one, "contain", "contain")
-    with pytest.raises(Refused, match=r"isolated since 2025-01-01.*contain reopen"):
+    with pytest.raises(Refused, match=r"isolated since 2025-01-01") as stop:
         refuse_others(one, "application", "contain")
+    # nothing else brings containers back that are gone meanwhile
+    assert "`rollback contain reopen`; where its containers are gone, `rollback contain rotate`" in stop.value.next_step
 
 
 def test_the_doorkeeper_lets_nobody_in_but_operators(tmp_path: Path) -> None:

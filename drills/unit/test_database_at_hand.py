@@ -90,7 +90,7 @@ def test_secrets_are_not_changed_before_the_database_answers() -> None:
 
 def service(engine: Engine) -> Service:
     """The database of a recovery."""
-    ground: Any = SimpleNamespace(deployment=deployment(engine), model={})
+    ground: Any = SimpleNamespace(deployment=deployment(engine), model={}, facts={"kept": {}})
     return Service(ground, "db")
 
 

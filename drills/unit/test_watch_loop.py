@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from rollback.engine import Engine, Result
 from rollback.journal import Journal
 from rollback.outcome import Failed, Refused
 from rollback.watch.decision import Baseline, Policy, Sample, Verdict, decide
-from rollback.watch.loop import Watch, no_rollback_of_a_rollback
+from rollback.watch.loop import Runs, Watch, no_rollback_of_a_rollback, the_same_still
 from rollback.watch.memory import KEPT, Memory
 from rollback.watch.signals import Sensor, baseline_of, requests_of, sampled
 from rollback.watch.tail import Tail
@@ -118,17 +119,57 @@ def test_samples_of_something_else_are_not_gone_on_with(
     assert path.stat().st_mode & 0o077 == 0
 
 
-def test_a_rollback_is_not_rolled_back(tmp_path: Path) -> None:
-    """What a finished rollback put there stays, whatever it does; what was deployed since may go."""
+RECORDED = {"v1": {"sha256:a"}, "v2": {"sha256:b"}}
+
+
+def runs(image: str, hours: float) -> Runs:
+    """A container that was made so many hours from now, as the engine writes it."""
+    return Runs(f"{image} {hours}", image, f"{datetime.now(UTC) + timedelta(hours=hours):%Y-%m-%dT%H:%M:%S.%f}000Z")
+
+
+@pytest.mark.parametrize("procedure", ["application", "environment", "compose", "switch", "recover", "contain"])
+def test_a_rollback_is_not_rolled_back(tmp_path: Path, procedure: str) -> None:
+    """What a finished rollback of any kind put there stays, whatever it does; what was deployed since may go."""
     journal = Journal(tmp_path / "journal.jsonl")
-    recorded = {"v1": {"sha256:a"}, "v2": {"sha256:b"}}
-    no_rollback_of_a_rollback(journal, {"backend": "sha256:a"}, recorded)
-    journal.append("r1", "begin", procedure="application", arguments={"version": "v1"})
-    no_rollback_of_a_rollback(journal, {"backend": "sha256:a"}, recorded)
+    before, since = {"backend": runs("sha256:c", -1)}, {"backend": runs("sha256:c", 1)}
+    no_rollback_of_a_rollback(journal, before, RECORDED)
+    journal.append("r1", "begin", procedure=procedure, arguments={})
+    no_rollback_of_a_rollback(journal, before, RECORDED)
     journal.append("r1", "end", outcome="done")
-    with pytest.raises(Refused, match="v1 was put there by the rollback r1"):
-        no_rollback_of_a_rollback(journal, {"backend": "sha256:a"}, recorded)
-    no_rollback_of_a_rollback(journal, {"backend": "sha256:b"}, recorded)
+    for there in (before, {**before, "ml": Runs()}, {"backend": Runs()}):
+        with pytest.raises(Refused, match=rf"What runs was put there by the rollback r1 \({procedure}\)"):
+            no_rollback_of_a_rollback(journal, there, RECORDED)
+    no_rollback_of_a_rollback(journal, since, RECORDED)
+    no_rollback_of_a_rollback(journal, {**since, "ml": Runs()}, RECORDED)
+
+
+def test_the_release_of_a_rollback_is_not_rolled_back_when_it_is_deployed_again(tmp_path: Path) -> None:
+    """Nor when one of its services has no container."""
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.append("r1", "begin", procedure="application", arguments={"version": "v1"})
+    journal.append("r1", "end", outcome="done")
+    for there in ({"backend": runs("sha256:a", 1)}, {"backend": runs("sha256:a", 1), "ml": Runs()}):
+        with pytest.raises(Refused, match=r"r1 \(application v1\)"):
+            no_rollback_of_a_rollback(journal, there, RECORDED)
+    no_rollback_of_a_rollback(journal, {"backend": runs("sha256:b", 1)}, RECORDED)
+
+
+def test_what_does_not_deploy_lifts_and_sets_no_guard(tmp_path: Path) -> None:
+    """Rows that were repaired, and a rollback that was taken back, put no release there."""
+    journal = Journal(tmp_path / "journal.jsonl")
+    for run, procedure, outcome in (("r1", "rows", "done"), ("r2", "application", "aborted")):
+        journal.append(run, "begin", procedure=procedure, arguments={"version": "v1"})
+        journal.append(run, "end", outcome=outcome)
+    no_rollback_of_a_rollback(journal, {"backend": runs("sha256:a", -1)}, RECORDED)
+
+
+def test_what_was_deployed_between_the_decision_and_the_rollback_stays() -> None:
+    """Also a fix that is the same image with other settings; what was not there at first may have come."""
+    then = {"backend": runs("sha256:b", -1), "ml": Runs()}
+    the_same_still(then, {**then, "ml": runs("sha256:b", 0)})
+    for now in (runs("sha256:b", 0), runs("sha256:c", 0), Runs()):
+        with pytest.raises(Refused, match="The backend that runs is not the one that was watched"):
+            the_same_still(then, {**then, "backend": now})
 
 
 LOG = [
@@ -241,6 +282,14 @@ def test_each_line_of_a_log_is_seen_once(monkeypatch: pytest.MonkeyPatch) -> Non
     logs.append(Result(1, "", "no such container"))
     with pytest.raises(Failed, match="cannot be read"):
         tail.new()
+
+
+def test_a_log_that_begins_anew_is_read_from_its_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service was made anew: what its log holds now came since, and what it held is neither missed nor repeated."""
+    logs = [Result(0, "T1 a\nT1 a\nT2 b\n", ""), Result(0, "T3 a\n", ""), Result(0, "T3 a\nT3 a\n", "")]
+    monkeypatch.setattr(Engine, "run", lambda *_, **__: logs.pop(0))
+    tail = Tail(running(), "backend", "T0")
+    assert [sorted(tail.new()) for _ in range(3)] == [["T1 a", "T1 a", "T2 b"], ["T3 a"], ["T3 a"]]
 
 
 def test_error_lines_of_all_services_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:

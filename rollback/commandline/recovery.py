@@ -18,6 +18,7 @@ from rollback.outcome import Exit
 from rollback.procedures import recovery
 from rollback.procedures.recovery_survey import survey
 from rollback.recovery.orphaned import put_back
+from rollback.recovery.wanted import Wanted
 
 if TYPE_CHECKING:
     from rollback.database.backup.verify import Rung
@@ -97,11 +98,27 @@ def recover(  # noqa: PLR0913 -- the words of the command
     ] = None,
     *,
     everything: Annotated[
-        bool, typer.Option("--everything", help="What is sound goes back to the archive as well; it is set aside.")
+        bool,
+        typer.Option(
+            "--everything",
+            help="What is sound goes back to the archive as well, and is set aside; uploaded files that the archive"
+            " does not know stay.",
+        ),
     ] = False,
     monitoring: Annotated[
-        bool, typer.Option("--monitoring", help="With the monitoring volumes, where they are gone.")
+        bool,
+        typer.Option(
+            "--monitoring", help="With the monitoring volumes, where they are gone; with --everything, all of them."
+        ),
     ] = False,
+    volume: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--volume",
+            help="Key of a volume that goes back to the archive although it is there, as one with damaged files; it is"
+            " set aside. May be repeated. The database is looked at in any case.",
+        ),
+    ] = None,
     plan: Annotated[
         bool, typer.Option("--plan", "--dry-run", help="Print what would change and why; touch nothing.")
     ] = False,
@@ -124,7 +141,9 @@ def recover(  # noqa: PLR0913 -- the words of the command
     deployment = Deployment.load(directory)
     operations = Operations(deployment, speaker)
 
+    wanted = Wanted(everything, monitoring, volume or [])
+
     def surveyed(run: str) -> dict[str, Any]:
-        return survey(deployment, archive, run, everything=everything, monitoring=monitoring)
+        return survey(deployment, archive, run, wanted)
 
     carry_out(operations, speaker, recovery.NAME, surveyed, plan_only=plan)

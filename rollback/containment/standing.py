@@ -74,5 +74,6 @@ def refuse_others(deployment: Deployment, procedure: str, own: str) -> None:
     if standing is not None:
         raise Refused(
             f"The deployment is isolated since {standing.since}: nothing else is carried out meanwhile.",
-            "go on with `rollback contain`, or open it with `rollback contain reopen`",
+            "go on with `rollback contain`, or open it with `rollback contain reopen`; where its containers are gone,"
+            " `rollback contain rotate` makes them anew first, behind the shut door",
         )

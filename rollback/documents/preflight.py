@@ -1,17 +1,18 @@
 """The pre-rollback record: what was there before anything changed (RUNBOOK, Pre-Rollback Checklist).
 
-One folder a run under the deployment's state: state and last logs of every service (without secrets), the env and
-Compose files and the upstream file as they were, and a safety backup that has been read to its end. Private to the
-operator.
+One folder a run under the deployment's state: state and last logs of every service, versions, migration, disks, load,
+connections and how bad it looks (all without secrets), the env and Compose files and the upstream file as they were,
+and a safety backup that has been read to its end. Private to the operator.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from rollback.documents.evidence import logs, state
+from rollback.documents import severity
+from rollback.documents.evidence import Evidence, logs, state
 from rollback.parts import files
 from rollback.plan import Reading, Step
 from rollback.secrets import of_deployment
@@ -26,16 +27,24 @@ __all__ = ["CHANGES", "Preflight"]
 #: Why a procedure that changes the database takes a safety backup first.
 CHANGES = "this procedure changes the database"
 _INDEX = "before.json"
+#: Users may wait: what hangs, as a backend that is ill may, is noted and not waited for.
+_READING_SECONDS = 2.0
 _BACKUP_MARK = "safety.sha256"
 
 
 @dataclass(frozen=True)
 class Preflight:
-    """The record of one run; `more` are files and folders of the checkout that it keeps as well."""
+    """The record of one run.
+
+    Attributes:
+        more: files and folders of the checkout that it keeps as well.
+        whole: the deployment whose state is read, where the run is about a stack beside it.
+    """
 
     deployment: Deployment
     folder: Path
     more: tuple[str, ...] = ()
+    whole: Deployment | None = None
 
     @property
     def store(self) -> Path:
@@ -73,16 +82,21 @@ class Preflight:
         files.write(self.folder / _BACKUP_MARK, f"{digest}\n", mode=0o600)
 
     def take(self) -> None:
-        """Write the record; the database need not answer."""
+        """Write the record; nothing need answer, and nobody waits for long."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         records = files.capture(self.deployment.root, self._files(), self.store)
-        containers = self.deployment.containers()
-        logs(self.deployment, containers, self.folder / "logs", of_deployment(self.deployment))
+        containers, redact = self.deployment.containers(), of_deployment(self.deployment)
+        logs(self.deployment, containers, self.folder / "logs", redact)
+        seen = Evidence(self.whole or self.deployment, self.folder, redact, _READING_SECONDS)
+        seen.written(seen.readings(severity=self._severity))
         index = {
             "files": [one.as_json() for one in records],
             "containers": [state(one) for one in containers],
         }
         files.write(self.folder / _INDEX, json.dumps(index, indent=1) + "\n", mode=0o600)
+
+    def _severity(self) -> dict[str, Any]:
+        return asdict(severity.derived(severity.look(self.whole or self.deployment)))
 
     def recorded(self) -> Step:
         """The step that every procedure begins with."""

@@ -156,7 +156,8 @@ class _Procedure:
         )  # fmt: skip
 
     def _preflight(self) -> Preflight:
-        return Preflight(self.monitoring, self.folder, tuple(self.monitoring.settings.parts.monitoring))
+        parts = tuple(self.monitoring.settings.parts.monitoring)
+        return Preflight(self.monitoring, self.folder, parts, self.monitoring.of)
 
     def _tree(self) -> Tree:
         return _tree(self.monitoring, self.release, self.facts["run"])

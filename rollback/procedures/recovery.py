@@ -139,7 +139,7 @@ class _Procedure:
             cause,
             self.database.examined,
             self.database.examine,
-            self.database.examination.leave,
+            self.database.leave,
             final=True,
         )
 
@@ -155,7 +155,7 @@ class _Procedure:
         for one in self.ground.archive.volumes:
             if one.key in self._facts["fill"]:
                 filled = Filled(self.ground, one)
-                cause = f"it is gone, and {one.service or 'monitoring'} keeps its data there"
+                cause = f"{self._facts['fill'][one.key]}; {one.service or 'monitoring'} keeps its data there"
                 yield Step(f"volume {one.key} filled", cause, filled.reading, filled.fill, filled.leave, final=True)
 
     def _up(self, name: str, cause: str, *, moves_users: bool = False) -> Step:
@@ -186,14 +186,16 @@ class _Procedure:
 
     def _users(self) -> Step:
         cause = "healthy services are no proof of it"
-        return Step("users can sign in, read and write", cause, self._have_worked, self._work, final=True)
+        name = "users can sign in, read and write"
+        return Step(name, cause, self._have_worked, self._work, self._leave, final=True)
 
     def _have_worked(self) -> Reading:
         told = self.ground.noted(_USERS)
         return Reading(told is not None, f"seen: {told['seen']}" if told else "nobody has tried")
 
     def _work(self) -> None:
-        visitor = Visitor(self.ground.deployment)
+        visitor = Visitor(self.ground.deployment, self.ground.run)
+        visitor.tidy()  # of a check that was killed
         try:
             seen = visitor.work()
         finally:
@@ -203,6 +205,12 @@ class _Procedure:
                 f"A user cannot work: {seen.seen}.", "look at the service that answers, then `rollback resume`"
             )
         self.ground.note(_USERS, {"seen": seen.seen})
+
+    def _leave(self) -> None:
+        """A killed check leaves no account behind; of a database that does not run nobody could take it away."""
+        service = self.ground.deployment.settings.database.service
+        if any(one.running for one in self.ground.deployment.serving(service)):
+            Visitor(self.ground.deployment, self.ground.run).tidy()
 
     def _missing(self) -> Step:
         missing = Missing(self.ground, self.database)

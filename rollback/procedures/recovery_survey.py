@@ -12,36 +12,30 @@ from rollback.containment.revocation import nothing_older
 from rollback.database.backup.desk import Desk
 from rollback.documents.verification import verify
 from rollback.outcome import NothingToDo, Refused, Stop
-from rollback.parts.volumes import Volumes
 from rollback.recovery.ground import KEPT, known_as
 from rollback.recovery.room import places
 from rollback.recovery.services import order
+from rollback.recovery.wanted import fill_of
 
 if TYPE_CHECKING:
     from rollback.archive.manifest import Archive
     from rollback.deployment import Deployment
+    from rollback.recovery.wanted import Wanted
 
 __all__ = ["survey"]
 
 
-def survey(
-    deployment: Deployment,
-    name: str | None,
-    run: str,
-    *,
-    everything: bool = False,
-    monitoring: bool = False,
-) -> dict[str, Any]:
+def survey(deployment: Deployment, name: str | None, run: str, wanted: Wanted) -> dict[str, Any]:
     """Read the world and pass every gate; nothing is changed.
 
     Args:
         deployment: what is left of it.
         name: file or id of an archive; None: the newest that is proven.
         run: id of the run.
-        everything: what is sound goes back to the archive as well.
-        monitoring: the volumes of the monitoring stack come back, where they are gone.
+        wanted: what goes back to the archive beside what is gone.
 
     Raises:
+        UsageError: the archive has no such volume.
         Refused: no archive can be believed, it is another project's, there is no room for what it holds, or it would
             bring back what was revoked.
         NothingToDo: everything runs and is healthy.
@@ -53,12 +47,13 @@ def survey(
     _same_project(deployment, archive)
     nothing_older(deployment, f"The archive {archive.id}", archive.at)
     here = known_as(deployment, archive.project)
-    if not everything:
-        _something_to_do(here)
-    application = KEPT if not everything and _application_whole(here) else "archive"
-    services = [one.service for one in archive.images]
     names = here.image_ids({one for image in archive.images for one in image.names})
-    fill = [one.key for one in archive.volumes if _gone(here, one.name) and (monitoring or not one.monitoring)]
+    fill, unseen = fill_of(here, archive, wanted, next(filter(None, names.values()), ""))
+    lost = [one for one in archive.volumes if one.monitoring and one.key in fill]
+    if not (wanted.everything or wanted.volumes or lost):
+        _something_to_do(here)
+    application = KEPT if not wanted.everything and _application_whole(here) else "archive"
+    services = [one.service for one in archive.images]
     load = application != KEPT and any(names[name] != one.id for one in archive.images for name in one.names)
     room.enough(places(here, archive, fill, load=load))
     return {
@@ -69,10 +64,10 @@ def survey(
         "taken": archive.at.isoformat(timespec="seconds"),
         "project": archive.project,
         "application": application,
-        "everything": everything,
+        "everything": wanted.everything,
         "releases": archive.releases,
         "skipped": chosen.skipped,
-        "notes": chosen.notes,
+        "notes": [*chosen.notes, *unseen],
         "services": order(here.settings, _services(here) if application == KEPT else services),
         "left": [
             {"id": one.id, "name": one.name, "service": "" if one.one_off else one.service, "running": one.running}
@@ -80,6 +75,7 @@ def survey(
         ],
         "names": names,
         "fill": fill,
+        "kept": {one.key: one.service for one in archive.volumes if one.key not in fill},
     }
 
 
@@ -117,7 +113,7 @@ def _something_to_do(deployment: Deployment) -> None:
     if not ill:
         raise NothingToDo(
             "Everything runs, is healthy and answers. To put it back as it was, use the procedure for what is wrong;"
-            " --everything puts all of it back as the archive has it."
+            " --everything puts all of it back as the archive has it, --volume KEY one volume."
         )
 
 
@@ -133,7 +129,3 @@ def _application_whole(deployment: Deployment) -> bool:
 
 def _services(deployment: Deployment) -> list[str]:
     return list(deployment.config(deployment.compose)["services"])
-
-
-def _gone(deployment: Deployment, name: str) -> bool:
-    return not Volumes(deployment, "").there(name)

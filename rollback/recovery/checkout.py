@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Checkout", "Pictures"]
 
+#: Groups of files that say passwords.
+_PASSWORDS = ("environment", "compose")
+
 
 @dataclass(frozen=True)
 class Checkout:
@@ -50,6 +53,11 @@ class Checkout:
         if self.ground.from_archive:
             return [*found, *self._gone(groups.get(SETTINGS, ())), *self._gone(groups.get(RELEASES, ()))]
         return self._gone(groups.get(RELEASES, ()))
+
+    def passwords_as_archived(self) -> bool:
+        """Whether the files by which Compose makes a database are those of the archive, kept or put back."""
+        groups = self._records()
+        return not files.differing(self._root, [one for name in _PASSWORDS for one in groups.get(name, ())])
 
     def _gone(self, records: Iterable[FileRecord]) -> list[FileRecord]:
         return [one for one in records if not (self._root / one.path).exists()]

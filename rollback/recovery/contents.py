@@ -1,4 +1,4 @@
-"""What lies in volumes beside the database: put back where it is gone, kept where it is there."""
+"""What lies in volumes beside the database: put back where it is gone or asked for, kept elsewhere."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rollback.database.backup.desk import Desk
 from rollback.database.backup.signing import Untrue
 from rollback.outcome import Failed
 from rollback.plan import Reading
+from rollback.recovery.aside import Aside
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,12 +22,15 @@ if TYPE_CHECKING:
     from rollback.archive.manifest import Volume
     from rollback.recovery.ground import Ground
 
-__all__ = ["Filled", "Uploaded"]
+__all__ = ["ASKED", "EMPTY", "GONE", "Filled", "Uploaded"]
+
+#: Why a volume comes back from the archive.
+GONE, EMPTY, ASKED = "it is gone", "it is empty", "as asked for, and what is in it is set aside"
 
 
 @dataclass(frozen=True)
 class Filled:
-    """One volume that is gone, and comes back as the archive has it."""
+    """One volume that comes back as the archive has it: it is gone, empty, or somebody asked for it."""
 
     ground: Ground
     volume: Volume
@@ -35,15 +39,29 @@ class Filled:
     def _note(self) -> str:
         return f"filled-{self.volume.key}.json"
 
+    @property
+    def _aside(self) -> Aside:
+        return Aside(self.ground, self.volume.key, self.volume.name, self.volume.key)
+
+    @property
+    def _asked(self) -> bool:
+        return bool(self.ground.facts["fill"][self.volume.key] == ASKED)
+
     def reading(self) -> Reading:
         """Whether it is there, and was filled to the end."""
         if not self.ground.volumes().there(self.volume.name):
             return Reading(holds=False, seen=f"there is no volume {self.volume.name}")
         filled = self.ground.noted(self._note) is not None
-        return Reading(filled, "as archived" if filled else "not filled from the archive")
+        kept = f"; what was in it is kept in the volume {self._aside.kept}" if self._asked else ""
+        return Reading(filled, f"as archived{kept}" if filled else "not filled from the archive")
 
     def fill(self) -> None:
-        """Have Compose make it, with its labels, then stream the archive's content into it; nothing runs meanwhile."""
+        """Have Compose make it, with its labels, then stream the archive's content into it; nothing runs meanwhile.
+
+        What was in it lies in a copy by then.
+        """
+        if self._asked:
+            self._emptied()
         deployment, volumes = self.ground.deployment, self.ground.volumes()
         if self.volume.service:
             deployment.engine.ask(deployment.compose.create([self.volume.service]))
@@ -56,8 +74,18 @@ class Filled:
             raise Failed(f"{self.ground.facts['file']}: {why}.", "name another archive") from None
         self.ground.note(self._note, {"volume": self.volume.name})
 
+    def _emptied(self) -> None:
+        if not self._aside.is_aside:
+            self.ground.freed(self.volume.name)
+            self._aside.copy()
+        self._aside.make_way()
+
     def leave(self) -> None:
-        """A volume that is only half filled is taken away again: nobody may take it for one that was left."""
+        """What was in it is in it again; half filled it goes otherwise, for it would look like one that was left."""
+        if self._asked:
+            self._aside.put_back()
+            self.ground.forget(self._note)
+            return
         volumes = self.ground.volumes()
         if self.ground.noted(self._note) is None and volumes.there(self.volume.name):
             self.ground.freed(self.volume.name)

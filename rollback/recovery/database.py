@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rollback import commands, progress
+from rollback import progress
 from rollback.archive.manifest import BACKUP
 from rollback.database import server
 from rollback.database.anew import Anew
@@ -19,6 +19,8 @@ from rollback.database.backup.signing import Untrue
 from rollback.database.backup.verify import Verifier
 from rollback.outcome import Failed
 from rollback.plan import Reading
+from rollback.recovery.aside import Aside
+from rollback.recovery.checkout import Checkout
 from rollback.recovery.examination import SOUND, Examination
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Database"]
 
 GONE, ASKED = "gone", "asked"
-_FOUND, _COPIED, _ASIDE = "database.json", "database-copied.json", "database-aside.json"
+_FOUND = "database.json"
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,12 @@ class Database:
         return found[0]
 
     @property
+    def aside(self) -> Aside:
+        """What is left of it, set aside."""
+        one = self.volume()
+        return Aside(self.ground, one.key, one.name, "database")
+
+    @property
     def examination(self) -> Examination:
         """Of what is left of it."""
         return Examination(self.ground, self._backup_says)
@@ -80,6 +88,8 @@ class Database:
     def examined(self) -> Reading:
         """Whether it is known what is left."""
         found = self.found
+        if self.kept and self.aside.has_copy():
+            return Reading(holds=False, seen=f"{found['state']}; the copy {self.aside.kept} is still there")
         return Reading(bool(found), f"{found['state']}: {found['why']}" if found else "not examined yet")
 
     def examine(self) -> None:
@@ -88,32 +98,31 @@ class Database:
         Raises:
             Failed: that cannot be told; nothing is decided.
         """
+        if self.found:  # and killed since
+            self._tidied()
+            return
         volumes, one = self.ground.volumes(), self.volume()
         there = volumes.there(one.name)
         if not there or volumes.empty(one.name):
             self._note(GONE, f"the volume {one.name} is {'empty' if there else 'not there'}")
             return
-        self._copied()
+        self.aside.copy()
         state, why = (ASKED, "--everything was said") if self.ground.facts["everything"] else self.examination.judged()
         self._note(state, why)
-        if state == SOUND:
-            volumes.remove(self.ground.kept_volume(one.key))
+        self._tidied()
 
     def _note(self, state: str, why: str) -> None:
         self.ground.note(_FOUND, {"state": state, "why": why})
 
-    def _copied(self) -> None:
-        """A copy from before anything was started on it; made once, so that it stays the one from before."""
-        volumes, one = self.ground.volumes(), self.volume()
-        kept = self.ground.kept_volume(one.key)
-        if self.ground.noted(_COPIED) is not None and volumes.there(kept):
-            return
-        progress.tell(f"{one.name} is copied to {kept}")
-        volumes.set_aside(one.name, kept, self.ground.run)
-        good, told = volumes.is_copy(one.name, kept)
-        if not good:
-            raise Failed(f"{one.name} could not be copied: {told}.", "nothing was changed in it; look at the disk")
-        self.ground.note(_COPIED, {"volume": kept, "labels": volumes.labels(one.name)})
+    def _tidied(self) -> None:
+        """A database that serves on needs no copy, which is as large as itself."""
+        if self.kept:
+            self.aside.drop_copy()
+
+    def leave(self) -> None:
+        """End what a killed examination has left running; the copy of what was not found sound stays."""
+        self.examination.leave()
+        self._tidied()
 
     def _backup_says(self) -> Manifest:
         raw = self.ground.members.small(f"{BACKUP}manifest.json")
@@ -129,46 +138,24 @@ class Database:
             return Reading(holds=True, seen="nothing to set aside: it is kept")
         if found["state"] == GONE:
             return Reading(holds=True, seen="nothing was left")
-        if self.ground.noted(_ASIDE) is None:
+        if not self.aside.is_aside:
             return Reading(holds=False, seen=f"{one.name} is still in its place")
-        return Reading(holds=True, seen=f"kept in the volume {self.ground.kept_volume(one.key)}")
+        return Reading(holds=True, seen=f"kept in the volume {self.aside.kept}")
 
     def set_aside(self) -> None:
         """Remove the volume; what was in it lies in a copy that was compared. Containers that had it go as well."""
-        one = self.volume()
-        if not self.ground.volumes().there(self.ground.kept_volume(one.key)):
-            raise Failed(f"The copy of {one.name} is gone: nothing is removed.", "`rollback abort`, then begin again")
-        self.ground.freed(one.name)
-        if self.ground.volumes().there(one.name):
-            self.ground.volumes().remove(one.name)
-        self.ground.note(_ASIDE, {"volume": one.name})
+        self.aside.make_way()
 
     def put_back(self) -> None:
         """Let a database that was sound, and was set aside because somebody said so, serve again.
 
-        One that was damaged stays aside: its copy is evidence, and the way is forward. What was restored in its place
-        is set aside in turn, because users may have written to it.
+        One that was damaged stays aside: its copy is evidence, and the way is forward.
 
         Raises:
             Failed: it could not be copied back; both copies are there.
         """
-        volumes, one = self.ground.volumes(), self.volume()
-        kept, later = self.ground.kept_volume(one.key), self.ground.kept_volume(f"{one.key}_restored")
-        if self.found.get("state") != ASKED or not volumes.there(kept):
-            return
-        self.ground.freed(one.name)
-        if volumes.there(one.name) and not volumes.there(later):
-            volumes.set_aside(one.name, later, self.ground.run)
-        if volumes.there(one.name):
-            volumes.remove(one.name)
-        # made here and not by Compose, whose container would put into it what the image has there
-        labels = (self.ground.noted(_COPIED) or {}).get("labels", {})
-        self.ground.deployment.engine.ask(commands.make_volume(one.name, labels))
-        volumes.copy(kept, one.name)
-        good, told = volumes.is_copy(kept, one.name)
-        if not good:
-            raise Failed(f"{kept} could not be copied back to {one.name}: {told}.", "both are there; look at the disk")
-        self.ground.forget(_ASIDE)
+        if self.found.get("state") == ASKED:
+            self.aside.put_back()
 
     # restored
 
@@ -180,13 +167,17 @@ class Database:
             return Reading(*self._anew(one).restored(self.ground.archive.backup))
 
     def restore(self) -> None:
-        """Restore it into the new cluster, and prove it equal to its manifest."""
+        """Restore it into the new cluster, and prove it equal to its manifest.
+
+        A password of the archive that the files here have replaced would keep every service out.
+        """
+        passwords = Checkout(self.ground).passwords_as_archived()
         with (
             self._opened() as (manifest, folder),
             server.of_deployment(self.ground.deployment) as one,
             progress.watched(self._anew(one).so_far()),
         ):
-            self._anew(one).restore(manifest, folder)
+            self._anew(one).restore(manifest, folder, passwords=passwords)
 
     def _anew(self, one: Server) -> Anew:
         return Anew(one, self.ground.deployment.settings.database.name)

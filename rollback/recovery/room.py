@@ -53,12 +53,14 @@ def _parts(deployment: Deployment, archive: Archive, fill: Collection[str], *, l
     dump = sum(one.content_size for name, one in members.items() if name.startswith(f"{BACKUP}dump/"))
     uploads = sum(one.content_size for name, one in members.items() if name.startswith(f"{BACKUP}{TAR}"))
     volumes = sum(members[one.member].content_size for one in archive.volumes if one.key in fill)
-    left = sum(_size(deployment, one) for one in there if one.service == deployment.settings.database.service)
+    copies = [one for one in archive.volumes if one.key in fill and Volumes(deployment, "").there(one.name)]
+    left = sum(_size(deployment, one.name) for one in there if one.service == deployment.settings.database.service)
     kept = any(one.service == deployment.settings.backup.uploads.service for one in there)
     found = {
         "images": members[IMAGES].content_size * _UNPACKED if load else 0,
         "volumes": volumes + (0 if kept else uploads),
         "copy of the database that is left": left,
+        "copies of other volumes that are left": sum(_size(deployment, one.name) for one in copies),
         "database": max(0, dump * _RESTORED - left),
     }
     return {name: size for name, size in found.items() if size}
@@ -74,9 +76,9 @@ def _there(deployment: Deployment) -> list[Mounted]:
     return [one for one in mounted(model) if volumes.there(one.name)]
 
 
-def _size(deployment: Deployment, one: Mounted) -> int:
+def _size(deployment: Deployment, name: str) -> int:
     """Bytes of a volume as it lies there; 0 where it cannot be looked at."""
-    said = deployment.engine.run(["du", "-sk", Volumes(deployment, "").place(one.name)], seconds=600).out.split()[:1]
+    said = deployment.engine.run(["du", "-sk", Volumes(deployment, "").place(name)], seconds=600).out.split()[:1]
     return int(said[0]) * _KILO if said and said[0].isdigit() else 0
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rollback import commands
 from rollback.database import server
 from rollback.engine import wait_for
+from rollback.outcome import Failed
 from rollback.parts.retired import Retired
 from rollback.plan import Reading
 
@@ -122,6 +123,16 @@ class Service:
         slow = self.name == deployment.settings.database.service
         wait = max(deployment.settings.timing.healthy, _PATIENCE if slow else 0)
         argv = deployment.compose.up([self.name], wait_seconds=wait)
-        deployment.engine.ask(argv, seconds=wait + 120)
-        # to Compose a service without a health check is up when it has been started
-        wait_for(self.reading, seconds=wait, what=f"the service {self.name}")
+        try:
+            deployment.engine.ask(argv, seconds=wait + 120)
+            # to Compose a service without a health check is up when it has been started
+            wait_for(self.reading, seconds=wait, what=f"the service {self.name}")
+        except Failed as stop:
+            raise Failed(f"{stop.found}{self._own_volumes()}", stop.next_step) from stop
+
+    def _own_volumes(self) -> str:
+        """What is in a volume of its own may keep it from being ready, and nobody has looked at that."""
+        kept = [key for key, service in self.ground.facts["kept"].items() if service == self.name]
+        words = " ".join(f"--volume {key}" for key in kept)
+        back = f"`rollback abort`, then `rollback recover {words}` sets it aside and puts back the archive's"
+        return f" If its log says that what is in its volume is damaged: {back}." if kept else ""

@@ -39,14 +39,21 @@ def config(url: str, method: str, headers: dict[str, str], body: str | None) -> 
 
 @dataclass
 class Visitor:
-    """A user of one check; what answers say is kept for what is asked next."""
+    """A user of one check; what answers say is kept for what is asked next.
+
+    Attributes:
+        run: whose check it is. The address of its account follows from it, so that whoever goes on after a kill takes
+            the account of the killed check away; where nothing does that, every check has an address of its own.
+    """
 
     deployment: Deployment
+    run: str
     known: dict[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
+        own = self.run if self.deployment.settings.recovery.tidy else secrets.token_hex(6)
         self.known |= {
-            "email": f"recovery-{secrets.token_hex(6)}@rollback.invalid",
+            "email": f"recovery-{own}@rollback.invalid",
             "password": secrets.token_urlsafe(18),
             "name": "Recovery check",
         }

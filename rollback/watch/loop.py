@@ -4,43 +4,75 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from rollback.outcome import Refused
 from rollback.watch.decision import Baseline, Decision, Policy, Sample, Verdict, decide
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from rollback.journal import Journal
     from rollback.watch.memory import Memory
 
-__all__ = ["Watch", "no_rollback_of_a_rollback"]
+__all__ = ["Runs", "Watch", "no_rollback_of_a_rollback", "the_same_still"]
 
-_APPLICATION = "application"
+#: Procedures that put containers of the application there.
+_PUTS = ("application", "compose", "contain", "environment", "recover", "switch")
 
 
-def no_rollback_of_a_rollback(journal: Journal, images: Mapping[str, str], recorded: Mapping[str, set[str]]) -> None:
-    """Refuse where what runs was put there by a rollback.
+@dataclass(frozen=True)
+class Runs:
+    """The container of a released service; all empty where it has none. `created` is the engine's time."""
+
+    id: str = ""
+    image: str = ""
+    created: str = ""
+
+
+def no_rollback_of_a_rollback(journal: Journal, there: Mapping[str, Runs], recorded: Mapping[str, set[str]]) -> None:
+    """Refuse where what runs was put there by a rollback, of whatever kind.
 
     Args:
         journal: of the deployment.
-        images: what runs, by role.
+        there: what runs, by role; what is missing was not deployed since either.
         recorded: image IDs of each recorded release.
 
     Raises:
-        Refused: the last rollback of the application that was carried out led to just these images.
+        Refused: since the last rollback that was carried out nothing was deployed, or only what it led to.
     """
     entries = journal.entries()
-    done = {one.run for one in entries if one.event == "end" and one.data.get("outcome") == "done"}
-    to = [one for one in entries if one.event == "begin" and one.run in done and one.data["procedure"] == _APPLICATION]
+    done = {one.run: one.at for one in entries if one.event == "end" and one.data.get("outcome") == "done"}
+    to = [one for one in entries if one.event == "begin" and one.run in done and one.data["procedure"] in _PUTS]
     if not to:
         return
-    version = str(to[-1].data["arguments"]["version"])
-    if set(images.values()) <= recorded.get(version, set()):
+    procedure, version = str(to[-1].data["procedure"]), str(to[-1].data["arguments"].get("version") or "")
+    same = {one.image for one in there.values() if one.image} <= recorded.get(version, set())
+    if same or not _deployed_since(done[to[-1].run], there.values()):
         raise Refused(
-            f"{version} was put there by the rollback {to[-1].run}: a rollback is never rolled back by itself.",
+            f"What runs was put there by the rollback {to[-1].run} ({procedure} {version}".rstrip()
+            + "): a rollback is never rolled back by itself.",
             "look yourself: `rollback verify`, then `rollback application VERSION` if it has to be",
+        )
+
+
+def _deployed_since(at: str, there: Iterable[Runs]) -> bool:
+    end = datetime.fromisoformat(at)
+    return any(one.created and datetime.fromisoformat(one.created) > end for one in there)
+
+
+def the_same_still(then: Mapping[str, Runs], now: Mapping[str, Runs]) -> None:
+    """What was judged is what is taken back; a container that was not there at first may have come.
+
+    Raises:
+        Refused: something was deployed meanwhile, and be it the same image with other settings.
+    """
+    other = [role for role, one in then.items() if one.id and now[role].id != one.id]
+    if other:
+        raise Refused(
+            f"The {other[0]} that runs is not the one that was watched: something else was deployed.",
+            "`rollback watch` again, for that one",
         )
 
 
