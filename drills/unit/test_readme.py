@@ -203,6 +203,39 @@ def test_the_readme_has_the_rule_of_the_gate() -> None:
     assert {one.id for one in DRILLS if "gate" in one.marks} == set(re.findall(r"`(\w+-[\w-]+)`", told))
 
 
+#: The marker of each chapter of the runbook: `pytest drills/ -m MARKER` drills it, and no other chapter is left out.
+OF_CHAPTER = {
+    "Pre-Rollback Checklist": "aftermath",
+    "Application Rollback": "application",
+    "Database Rollback": "database",
+    "Infrastructure Rollback": "infrastructure",
+    "Configuration Rollback": "configuration",
+    "Emergency Procedures": "emergency",
+    "Post-Rollback Actions": "aftermath",
+    "Rollback Automation": "automation",
+}
+
+
+def test_each_chapter_can_be_drilled_alone() -> None:
+    """Each of its drills bears its marker, and the README names it."""
+    chapters = {one.id: one.section.partition(" / ")[0] for one in DRILLS}
+    assert {*chapters.values()} == {*OF_CHAPTER}
+    assert [one.id for one in DRILLS if OF_CHAPTER[chapters[one.id]] not in one.marks] == []
+    (row,) = [row for row in TABLE if row[0] == "Testing Rollback Procedures"]
+    assert set(re.findall(r"-m (\w+)", row[2])) == {"monthly", *OF_CHAPTER.values()}
+
+
+#: Chapters of the runbook that need no procedure of their own; of the others the drills name the section.
+OTHER_CHAPTERS = ("Rollback Scenarios", "Testing Rollback Procedures", "Important Notes", "Quick Reference",
+                  "Support Contacts")  # fmt: skip
+
+
+@pytest.mark.parametrize("chapter", OTHER_CHAPTERS)
+def test_every_other_chapter_has_a_row(chapter: str) -> None:
+    """Whoever looks a chapter up finds what became of it."""
+    assert len([row for row in TABLE if row[0].startswith(chapter)]) == 1
+
+
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#:]+)\)", README))))
 def test_linked_files_exist(link: str) -> None:
     """A picture or file that the README shows is in the repository."""
