@@ -236,6 +236,12 @@ def test_every_other_chapter_has_a_row(chapter: str) -> None:
     assert len([row for row in TABLE if row[0].startswith(chapter)]) == 1
 
 
+def test_no_measured_figure_is_typed() -> None:
+    """Times and sizes stand in tables that the tests hold; a figure in a sentence would be nobody's."""
+    prose = re.sub(r"^ *```.*?^ *```$|^\|.*?$", "", README, flags=re.DOTALL | re.MULTILINE)
+    assert re.findall(r"\b\d[\d.]* (?:ms|s|min|GB|MB)\b|\b\d+ of \d+\b", " ".join(prose.split())) == []
+
+
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#:]+)\)", README))))
 def test_linked_files_exist(link: str) -> None:
     """A picture or file that the README shows is in the repository."""
