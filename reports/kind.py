@@ -21,9 +21,17 @@ class Kind:
     what: str
 
 
+#: What the monthly drill does not choose: whoever runs both has run everything.
+REST = "not monthly"
 #: By the markers that choose its drills, if nothing else left any out.
 WHOLE = {
-    "monthly": Kind("the monthly drill", "every procedure of the runbook, with its variations"),
+    "monthly": Kind(
+        "the monthly drill", "every procedure of the runbook with its variations; further kills are of the rest"
+    ),
+    REST: Kind(
+        "the rest of the month",
+        "whatever is no monthly drill: kills in further steps, the drills of the drills, and the tests",
+    ),
     "": Kind("the tests", "every procedure of the runbook, each by its hardest drill"),
     "gate": Kind(
         "the gate of a release",

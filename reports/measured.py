@@ -14,7 +14,7 @@ from reports.answers import answers
 from reports.policy import Policy
 from reports.run import Run
 from reports.summary import per_path, table
-from reports.wording import UNKNOWN, bounds, seconds, word
+from reports.wording import UNKNOWN, bounds, seconds, short, word
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +61,6 @@ def render(drills: Sequence[lines.Drill]) -> str:
 
 def _row(one: Procedure, section: runbook.Section) -> tuple[str, ...]:
     slow, goal = one.slowest, one.objective or runbook.QUICK_REFERENCE.get(section.issue)
-    days = sorted(drill.started[:10] for drill in one.drills)
     return (
         one.title,
         seconds(goal),
@@ -69,8 +68,19 @@ def _row(one: Procedure, section: runbook.Section) -> tuple[str, ...]:
         per_path(one.downtime),
         UNKNOWN if one.lost is None else str(one.lost),
         f"{one.passed} of {len(one.drills)} passed" if one.drills else word(one.verdict),
-        days[-1] if days else UNKNOWN,
+        _runs(one.drills),
     )
+
+
+def _runs(drills: Sequence[lines.Drill]) -> str:
+    """Each day with the commit on which it was measured, oldest first."""
+    told = sorted(
+        {
+            (one.started[:10], f"{short(one.git_head) or 'no commit'}{', with uncommitted changes' * one.dirty}")
+            for one in drills
+        }
+    )
+    return "; ".join(f"{day} at {commit}" for day, commit in told) or UNKNOWN
 
 
 def placed(readme: str, drills: Sequence[lines.Drill]) -> str:

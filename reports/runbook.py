@@ -14,14 +14,13 @@ _LEAD, _DATABASE, _ON_CALL = "DevOps Lead", "Database Admin", "On-Call"
 
 @dataclass(frozen=True)
 class Section:
-    """One procedure of the runbook.
+    """One procedure of the runbook, which every whole run has to drill.
 
     Attributes:
         name: chapter and heading, as in the ``drill`` marker; only the chapter where it has no headings.
         title: what it is called in a table.
         issue: the row of the Quick Reference that it stands for; empty where it stands for none.
         owner: the role of RUNBOOK.md, Support Contacts, that answers for it.
-        asked: a whole run has to drill it; the tests drill interruptions, not the month.
         users: users are at work in its drills, and each of their writes is accounted for.
     """
 
@@ -29,14 +28,13 @@ class Section:
     title: str
     issue: str
     owner: str
-    asked: bool = True
     users: bool = True
 
 
 SECTIONS = (
     Section("Pre-Rollback Checklist", "Before a rollback", "", _LEAD),
     Section("Application Rollback / Quick Rollback (Docker)", "Application", "App Error", _LEAD),
-    Section("Application Rollback / Interrupted", "Application, interrupted", "App Error", _LEAD, asked=False),
+    Section("Application Rollback / Interrupted", "Application, interrupted", "App Error", _LEAD),
     Section("Application Rollback / Rollback with Zero Downtime (Blue-Green)", "Blue-green", "App Error", _LEAD),
     Section("Rollback Automation", "Automated rollback", "App Error", _LEAD),
     Section("Database Rollback / Rollback Individual Migration", "One migration", "DB Error", _DATABASE),

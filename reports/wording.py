@@ -29,6 +29,7 @@ __all__ = [
     "outcome",
     "plain",
     "seconds",
+    "short",
     "uncompared",
     "word",
 ]
@@ -157,7 +158,7 @@ def counted(drills: Sequence[Drill]) -> str:
     return f"{len(drills)} drill{'s' if len(drills) > 1 else ''}: {parts}."
 
 
-def _short(head: str) -> str:
+def short(head: str) -> str:
     """A commit by its first digits; a sentence that says why there is none stays whole."""
     return head if " " in head else head[:12]
 
@@ -172,7 +173,7 @@ def _seed(drills: Sequence[Drill]) -> str:
 def identity(run: Run, drills: Sequence[Drill]) -> list[tuple[str, str]]:
     """Return what identifies the run, by name; what nobody recorded is left out."""
     heads = sorted(
-        {f"{_short(one.git_head)}{', with uncommitted changes' * one.dirty}" for one in drills if one.git_head}
+        {f"{short(one.git_head)}{', with uncommitted changes' * one.dirty}" for one in drills if one.git_head}
     )
     names = sorted({name for one in drills for name in one.versions})
     versions = [(name, ", ".join(sorted({one.versions[name] for one in drills if name in one.versions})))

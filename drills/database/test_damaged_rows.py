@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fixtures.drill import Drill
     from fixtures.verdict import Finding
 
-pytestmark = [pytest.mark.engine, pytest.mark.database]
+pytestmark = [pytest.mark.engine, pytest.mark.database, pytest.mark.emergency]
 
 SECTION = "Emergency Procedures / Data Corruption Recovery"
 #: Seconds to recovery that the runbook promises for a database error.

@@ -15,7 +15,7 @@ from fixtures.checks.residue import Allowed
 from fixtures.faults.candidates import GOOD
 from fixtures.faults.monitoring import ADDED, KINDS, BrokenMonitoring
 from fixtures.monitoring import GRAFANA, grafana_is_here
-from fixtures.operators import broken_target_first, served_meanwhile
+from fixtures.operators import broken_target_first, ended, served_meanwhile
 from fixtures.scenario import Scenario, carried_out
 from fixtures.variations import each
 from fixtures.verdict import Finding, Verdict
@@ -29,6 +29,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.monthly, pytest.mark.infrastructur
 
 SECTION = "Infrastructure Rollback / Rollback Monitoring Stack"
 OBJECTIVE = 120
+REFUSED = 20
 HARDEST, QUICKEST = "compose", "receiver"
 FACTS = {
     "section": SECTION,
@@ -59,12 +60,27 @@ def sees_again(case: Case) -> list[Finding]:
     kind = case.scenario.fault.kind  # type: ignore[attr-defined]
     there, then = case.stack.monitoring.containers(), case.worlds["monitoring"]
     anew = {one for one in then if there.get(one) != then[one]}
-    volumes = case.stack.monitoring.volumes()
     return [
         finding("only what changed is made anew", anew == CHANGED.get(kind, set()), f"made anew: {sorted(anew)}"),
         finding("nothing added is left", set(there) == set(then), f"{sorted(set(there) ^ set(then))}"),
-        finding("added volume kept", kind != "compose" or any(ADDED in one for one in volumes), f"{sorted(volumes)}"),
         _gap(case),
+        *(_added(case) if kind == "compose" else []),
+    ]
+
+
+def _added(case: Case) -> list[Finding]:
+    """The volume that a bad file added stays until somebody drops it; that of the metrics nobody can drop."""
+    monitoring, rollback = case.stack.monitoring, case.stack.rollback
+    added = sorted(one for one in monitoring.volumes() if ADDED in one)
+    metrics = f"{monitoring.project}_prometheus_data"
+    needed = rollback("volume", "drop", metrics, "--yes")
+    dropped = rollback("volume", "drop", *added, "--yes")
+    now = monitoring.volumes()
+    return [
+        finding("added volume kept", len(added) == 1, f"{added}"),
+        ended("metrics are not dropped", needed, REFUSED, "mounted by", "named by"),
+        ended("what nothing needs can be dropped", dropped, 0),
+        finding("dropped is gone, metrics are there", metrics in now and not {*added} & now, f"{sorted(now)}"),
     ]
 
 

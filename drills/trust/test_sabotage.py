@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fixtures.sabotages import Sabotage, run
-from fixtures.sabotages.catalogue import SABOTAGES
+from fixtures.sabotages.catalogue import SABOTAGES, twin
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.trust, pytest.mark.alone]
         pytest.param(
             one,
             id=one.name.replace(" ", "-"),
-            marks=[] if one.always else [pytest.mark.exhaustive("another sabotage of its kind runs with the tests")],
+            marks=[] if one.always else [pytest.mark.exhaustive(f"of its chapter runs with the tests: {twin(one)}")],
         )
         for one in SABOTAGES
     ],

@@ -99,6 +99,8 @@ def test_what_is_left_out_without_a_word_ends_the_run(project: pytest.Pytester) 
         pytest.param(("drills", "--deselect", "drills/x.py::y"), ["--deselect drills/x.py::y"], id="deselected"),
         pytest.param(("drills", "--ignore=drills/x.py"), ["--ignore drills/x.py"], id="ignored"),
         pytest.param(("drills", "--lf"), ["--last-failed"], id="last-failed"),
+        pytest.param(("drills", "--sw"), ["--stepwise"], id="stepwise"),
+        pytest.param(("drills", "--sw-skip"), ["--stepwise"], id="stepwise-skip"),
     ],
 )
 def test_what_narrows_a_run_is_known(project: pytest.Pytester, argv: tuple[str, ...], narrowed: list[str]) -> None:

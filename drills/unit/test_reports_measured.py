@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from drills.unit.collected import DRILLS
 from drills.unit.first_page import ALL, drill
 from reports import lines, measured, runbook
 
@@ -44,9 +45,21 @@ def test_the_newest_line_of_each_drill_is_kept(tmp_path: Path) -> None:
     ]
 
 
+def test_each_figure_has_the_commit_that_it_was_measured_on() -> None:
+    """Of drills that were measured on several, each; and whether there were changes that no commit has."""
+    section = "Database Rollback / Full Database Restoration"
+    runs = [
+        drill(section, id=name, started=f"2026-11-{day:02}T05:00:00+00:00", git_head=head * 20, dirty=changed)
+        for name, day, head, changed in (("a", 2, "ab", False), ("b", 2, "ab", False), ("c", 1, "cd", True))
+    ]
+    text = measured.placed(f"{measured.BEGIN}\n{measured.END}", runs)
+    assert "| 2026-11-01 at cdcdcdcdcdcd, with uncommitted changes; 2026-11-02 at abababababab |" in text
+
+
 def test_measured_drills_exist() -> None:
     """A figure of a drill that is no more is no figure."""
     stamp = datetime(2026, 1, 1, tzinfo=UTC)
     for one in lines.read(ROOT / "drills" / "measured.jsonl"):
+        assert one.id in {drill.id for drill in DRILLS}
         assert runbook.section(one.section) in runbook.SECTIONS
         assert datetime.fromisoformat(one.started) > stamp

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.sabotages import Sabotage
-from fixtures.sabotages.catalogue import SABOTAGES
+from fixtures.sabotages import Sabotage, catalogue
+from fixtures.sabotages.catalogue import CHAPTERS, SABOTAGES, twin
 from fixtures.sabotages.database import RESTORED
 from fixtures.sabotages.gate import AT_THE_GATE
 
@@ -33,3 +33,19 @@ def test_a_sabotage_finds_what_it_replaces(sabotage: Sabotage) -> None:
 def test_sabotages_have_names_of_their_own() -> None:
     """Two sabotages of one name would share a test id."""
     assert len({one.name for one in SABOTAGES}) == len(SABOTAGES)
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter[0].name.replace(" ", "-"))
+def test_one_sabotage_of_each_chapter_runs_with_the_tests(chapter: tuple[Sabotage, ...]) -> None:
+    """It is what the others of the chapter name as their reason to be left to the month."""
+    always = {one.name for one in chapter if one.always}
+    assert always
+    assert {twin(one) for one in chapter} <= always
+
+
+def test_a_chapter_that_no_test_sabotages_may_leave_nothing_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reason would be a lie."""
+    alone = Sabotage("left out", (), RESTORED, ())
+    monkeypatch.setattr(catalogue, "CHAPTERS", (*CHAPTERS, (alone,)))
+    with pytest.raises(LookupError, match="left out"):
+        twin(alone)

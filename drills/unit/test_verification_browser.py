@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
+from drills.aftermath import test_verification as drills
+from fixtures import packages
 from rollback.verification.browser import troubles
 
 HOST = "http://127.0.0.1:8080"
@@ -49,3 +51,39 @@ def failed(error: str, number: str = "1", *, canceled: bool = False, **more: str
 def test_a_request_without_an_answer_is_trouble(events: list[tuple[str, dict[str, Any]]], told: str) -> None:
     """Unless the page itself has cancelled it, or a network came or went on this host; a query may hold a token."""
     assert troubles(events) == told
+
+
+class NotTestedError(Exception):
+    """What a drill says of itself."""
+
+
+class Nothing:
+    """A bench that may carry nothing out."""
+
+    def not_tested(self, reason: str) -> NoReturn:
+        """Note the reason."""
+        raise NotTestedError(reason)
+
+
+@pytest.mark.parametrize(
+    ("installable", "why"),
+    [(False, "there is no Chromium on this host"),
+     (True, "there is no Chromium on this host, and apt could not install it")],
+    ids=["nobody may", "apt cannot"],
+)  # fmt: skip
+def test_without_a_browser_its_drill_is_not_tested(
+    monkeypatch: pytest.MonkeyPatch,
+    installable: bool,  # noqa: FBT001 -- a row
+    why: str,
+) -> None:
+    """It says so in the record, by which drills/gate.toml can decide: an error would be no verdict."""
+
+    def install(*_: object) -> None:
+        raise packages.NotInstalledError("apt said no")
+
+    monkeypatch.setattr(drills, "installed", lambda _: None)
+    monkeypatch.setattr(packages, "installable", lambda: installable)
+    monkeypatch.setattr(packages, "install", install)
+    with pytest.raises(NotTestedError) as said:
+        drills.test_a_browser_sees_what_no_request_shows(Nothing())  # type: ignore[arg-type]
+    assert str(said.value) == why
