@@ -106,7 +106,8 @@ def deployment(tmp_path: Path, **table: Any) -> Any:
     """As much of one as these parts ask for."""
     edge = SimpleNamespace(service="edge", http_port=80, https_port=443)
     allow = SimpleNamespace(allow=["192.0.2.7", "198.51.100.0/24"], retry_after=120)
-    return SimpleNamespace(state=tmp_path, project="p", settings=SimpleNamespace(edge=edge, containment=allow), **table)
+    settings = SimpleNamespace(edge=edge, containment=allow, monitoring=SimpleNamespace(files=[]))
+    return SimpleNamespace(state=tmp_path, project="p", settings=settings, **table)
 
 
 def test_a_shut_deployment_refuses_everything_else(tmp_path: Path) -> None:
@@ -157,13 +158,13 @@ def test_an_operator_who_adds_his_address_is_let_in(tmp_path: Path, monkeypatch:
 )
 def test_who_is_astray(tmp_path: Path, networks: list[str], ports: dict[str, Any], *, astray: bool) -> None:
     """Inside means in the closed network alone, with no port open."""
-    raw = {"NetworkSettings": {"Networks": {name: {} for name in networks}, "Ports": ports}}
+    raw = {"HostConfig": {}, "NetworkSettings": {"Networks": {name: {} for name in networks}, "Ports": ports}}
     assert Isolation(deployment(tmp_path))._is_astray(raw) is astray  # noqa: SLF001 -- the rule itself
 
 
 def told(out: str) -> Any:
     """An engine that names a container, and says this of it."""
-    return SimpleNamespace(ask=lambda _: "c1\n", run=lambda _: SimpleNamespace(out=out, code=1))
+    return SimpleNamespace(ask=lambda _: "c1\n", run=lambda _: SimpleNamespace(out=out, err="", code=1))
 
 
 def test_containers_of_which_the_engine_says_nothing_are_not_shut_in(tmp_path: Path) -> None:
@@ -175,7 +176,7 @@ def test_containers_of_which_the_engine_says_nothing_are_not_shut_in(tmp_path: P
 @pytest.mark.parametrize(("networks", "holds"), [({}, False), ({"p_default": {}}, True)], ids=["nowhere", "at home"])
 def test_who_is_in_no_network_is_not_at_home(tmp_path: Path, networks: dict[str, Any], *, holds: bool) -> None:
     """Open means that everybody who runs can be reached again."""
-    raw = {"Name": "/p-db-1", "Config": {"Labels": {}}, "State": {"Running": True},
+    raw = {"Name": "/p-db-1", "Config": {"Labels": {}}, "State": {"Running": True}, "HostConfig": {},
            "NetworkSettings": {"Networks": networks}}  # fmt: skip
     now = Isolation(deployment(tmp_path, engine=told(json.dumps([raw])))).opened()
     assert (now.holds, "p-db-1" in now.seen) == (holds, not holds)

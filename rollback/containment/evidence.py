@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rollback import commands
+from rollback.containment.apart import Apart
 from rollback.containment.given import session_of
 from rollback.database import cluster, safety
 from rollback.database.backup import seal
 from rollback.database.backup.signing import Keys, Untrue
+from rollback.deployment import Container
 from rollback.engine import inspected
 from rollback.outcome import Failed, Refused
 from rollback.parts import files
@@ -27,7 +29,7 @@ from rollback.plan import Reading
 from rollback.release import groups
 
 if TYPE_CHECKING:
-    from rollback.deployment import Container, Deployment
+    from rollback.deployment import Deployment
 
 __all__ = ["Evidence"]
 
@@ -97,10 +99,15 @@ class Evidence:
     def note(self) -> None:
         """Who is connected to what, and which processes run: cutting off ends both."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        running = [one for one in self.deployment.containers() if one.running]
+        running = [one for one in self._containers() if one.running]
         said = {one.name: self._processes(one) for one in running}
         sockets = {one.name: self._sockets(one) for one in running}
         files.write(self._fleeting, json.dumps({"processes": said, "sockets": sockets}, indent=1) + "\n", mode=0o600)
+
+    def _containers(self) -> list[Container]:
+        """Those of the deployment, and of the monitoring stack beside it."""
+        beside = Apart(self.deployment).monitoring()
+        return [*self.deployment.containers(), *map(Container.of, beside)]
 
     def _processes(self, one: Container) -> list[str]:
         """As the engine lists them; one that ends meanwhile keeps nobody from asking the others."""
@@ -149,7 +156,7 @@ class Evidence:
 
     def _collect(self, room: Path) -> None:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            for one in [pool.submit(self._container, item, room) for item in self.deployment.containers()]:
+            for one in [pool.submit(self._container, item, room) for item in self._containers()]:
                 one.result()
         named = [name for some in groups(self.deployment).values() for name in some]
         files.capture(self.deployment.root, [*named, "rollback.toml"], room / "files")
