@@ -129,7 +129,16 @@ def test_the_doorkeeper_lets_nobody_in_but_operators(tmp_path: Path) -> None:
     assert "if ($operator = 0) { return 503; }" in text
     assert "add_header Retry-After 120 always;" in text
     assert "listen 443 ssl" in text
-    assert " ssl" not in Door(deployment(tmp_path), "p_contained").configuration(tls=False)
+    plain = Door(deployment(tmp_path), "p_contained").configuration(tls=False)
+    assert " ssl" not in plain
+    assert "https" not in plain
+
+
+def test_an_operator_who_comes_by_tls_is_led_on_by_tls(tmp_path: Path) -> None:
+    """An edge that sends everybody from HTTP to TLS would send him in circles; the edge is told how he came."""
+    text = Door(deployment(tmp_path), "p_contained").configuration(tls=True)
+    assert "map $scheme $edge {\n    http http://edge:80;\n    https https://edge:443;\n  }\n" in text
+    assert "proxy_set_header X-Forwarded-Proto $scheme;" in text
 
 
 def test_an_operator_who_adds_his_address_is_let_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
