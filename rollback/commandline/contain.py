@@ -125,7 +125,11 @@ def isolate(*, plan: PlanOnly = False, yes: Yes = False, as_json: AsJson = False
 
 @containments.command()
 def preserve(*, plan: PlanOnly = False, yes: Yes = False, as_json: AsJson = False, directory: Directory = HERE) -> None:
-    """Logs, processes, connections, changed files and the database into a sealed archive outside of the checkout."""
+    """Logs, processes, connections, changed files and the database into a sealed archive outside of the checkout.
+
+    Of the monitoring stack as well. What could not be had, such as a database that somebody keeps locked, is said and
+    signed with it. While the deployment is isolated every connection to the database is noted, and ended for the dump.
+    """
     _contained(("preserve",), directory, plan=plan, yes=yes, as_json=as_json)
 
 
