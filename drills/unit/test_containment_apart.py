@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-CLOSED = "p_contained"
+CLOSED, ONE_OFF = "p_contained", "com.docker.compose.oneoff"
 AT_HOME = "127.0.0.1:80:80/tcp"
 BOUND = {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "80"}]}
 
@@ -240,14 +240,16 @@ def test_monitoring_is_evidence(one: Isolation, docker: Docker, tmp_path: Path) 
     ],
 )
 def test_monitoring_comes_back_where_it_is_opened(
-    one: Isolation, parts: list[str], *, shut: bool, watched: bool
+    one: Isolation, monkeypatch: pytest.MonkeyPatch, parts: list[str], *, shut: bool, watched: bool
 ) -> None:
     """Never while the deployment stays shut: it would have a way out and the new password."""
-    found = Standing("now") if shut else None
-    monitoring = SimpleNamespace(containers=lambda: [1])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Monitoring, "beside", lambda _: monitoring)
-        assert containment_survey._watched(one.deployment, parts, found) is watched  # noqa: SLF001 -- the rule itself
+    grafana = SimpleNamespace(id="g", running=not shut)
+    monkeypatch.setattr(Monitoring, "beside", lambda _: SimpleNamespace(containers=lambda: [grafana]))
+    found = Standing("now", stopped=["g"]) if shut else None
+    asked = containment_survey._watched  # noqa: SLF001 -- the rule itself
+    assert asked(one.deployment, parts, found) is watched
+    grafana.running, grafana.id = False, "another, that nobody ran before"
+    assert not asked(one.deployment, parts, found)
 
 
 def test_what_is_made_anew_and_cannot_be_shut_in_waits(one: Isolation, docker: Docker) -> None:
@@ -255,7 +257,7 @@ def test_what_is_made_anew_and_cannot_be_shut_in_waits(one: Isolation, docker: D
     one.shut()
     docker.add("sidecar", "host")
     docker.add("tool", "host")
-    docker.there["tool"]["Config"]["Labels"]["com.docker.compose.oneoff"] = "True"
+    docker.there["tool"]["Config"]["Labels"][ONE_OFF] = "True"
     for name in ("sidecar", "tool"):
         docker.there[name]["State"]["Running"] = False
     renewal = Renewal(one.deployment, {})
@@ -275,6 +277,9 @@ def test_what_is_made_anew_and_cannot_be_shut_in_waits(one: Isolation, docker: D
 def test_an_edge_that_died_does_not_keep_it_open(one: Isolation, docker: Docker, state: str) -> None:
     """What it would publish is held; opened again, it is started."""
     edge = docker.there["edge"]
+    docker.add("tool")
+    docker.there["tool"]["State"]["Running"] = False
+    docker.there["tool"]["Config"]["Labels"] |= {"com.docker.compose.service": "edge", ONE_OFF: "True"}
     edge["State"]["Running"] = state != "down"
     edge["NetworkSettings"]["Ports"] = {}
     one.possible()

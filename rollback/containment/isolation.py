@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from rollback import commands, private
 from rollback.containment import door, restless, ways
 from rollback.containment.apart import Apart, records
-from rollback.containment.members import foreign, homes, name, ports, published, service
+from rollback.containment.members import foreign, homes, name, one_off, ports, published, service
 from rollback.containment.standing import Standing
 from rollback.engine import wait_until
 from rollback.outcome import Failed, Refused, Stop
@@ -262,7 +262,7 @@ class Isolation:
         wait_until(now, seconds=self.deployment.settings.timing.healthy, what="the released services, back home")
 
     def _edge_back(self, standing: Standing) -> None:
-        down = [str(one["Id"]) for one in self._edge() if not one["State"]["Running"]]
+        down = [str(one["Id"]) for one in self._edge() if not one["State"]["Running"] and not one_off(one)]
         if down:
             self.deployment.engine.ask(commands.start(down))
         wait_until(self._edge_holds(standing), seconds=SETTLE_SECONDS, what="the edge at its ports")

@@ -6,16 +6,21 @@ from typing import Any
 
 from rollback.containment.standing import Home
 
-__all__ = ["foreign", "homes", "name", "ports", "published", "service"]
+__all__ = ["foreign", "homes", "name", "one_off", "ports", "published", "service"]
 
 _SHORT = 12
-_SERVICE = "com.docker.compose.service"
+_SERVICE, _ONE_OFF = "com.docker.compose.service", "com.docker.compose.oneoff"
 _FOREIGN = ("host", "container:")
 
 
 def service(raw: dict[str, Any]) -> str:
     """Its Compose service; empty where it has none."""
     return str((raw["Config"].get("Labels") or {}).get(_SERVICE, ""))
+
+
+def one_off(raw: dict[str, Any]) -> bool:
+    """Whether somebody made it by `docker compose run`: nobody starts it again."""
+    return (raw["Config"].get("Labels") or {}).get(_ONE_OFF) == "True"
 
 
 def name(raw: dict[str, Any]) -> str:

@@ -100,13 +100,14 @@ def survey(
 
 
 def _watched(deployment: Deployment, parts: Sequence[str], shut: Standing | None) -> bool:
-    """Whether there is a monitoring stack that is brought up in the end: never while the deployment stays shut.
+    """Whether a monitoring stack runs, and is brought up in the end: never while the deployment stays shut.
 
     Its exporter has the database's password too; one that was stopped gets what was changed behind the shut door.
     """
     ends_open = "reopen" in parts or (shut is None and "isolate" not in parts)
     asked = ends_open and bool({"rotate", "reopen"} & set(parts)) and bool(deployment.settings.monitoring.files)
-    return asked and bool(Monitoring.beside(deployment).containers())
+    stopped = shut.stopped if shut else []
+    return asked and any(one.running or one.id in stopped for one in Monitoring.beside(deployment).containers())
 
 
 def _origin(deployment: Deployment, run: str, origin: Origin) -> dict[str, Any]:
