@@ -126,7 +126,8 @@ def deployment(tmp_path: Path, **table: Any) -> Any:
     """As much of one as these parts ask for."""
     edge = SimpleNamespace(service="edge", http_port=80, https_port=443)
     allow = SimpleNamespace(allow=["192.0.2.7", "198.51.100.0/24"], retry_after=120)
-    return SimpleNamespace(state=tmp_path, project="p", settings=SimpleNamespace(edge=edge, containment=allow), **table)
+    settings = SimpleNamespace(edge=edge, containment=allow, monitoring=SimpleNamespace(files=[]))
+    return SimpleNamespace(state=tmp_path, project="p", settings=settings, **table)
 
 
 def test_a_shut_deployment_refuses_everything_else(tmp_path: Path) -> None:
@@ -150,7 +151,16 @@ def test_the_doorkeeper_lets_nobody_in_but_operators(tmp_path: Path) -> None:
     assert "if ($operator = 0) { return 503; }" in text
     assert "add_header Retry-After 120 always;" in text
     assert "listen 443 ssl" in text
-    assert " ssl" not in Door(deployment(tmp_path), "p_contained").configuration(tls=False)
+    plain = Door(deployment(tmp_path), "p_contained").configuration(tls=False)
+    assert " ssl" not in plain
+    assert "https" not in plain
+
+
+def test_an_operator_who_comes_by_tls_is_led_on_by_tls(tmp_path: Path) -> None:
+    """An edge that sends everybody from HTTP to TLS would send him in circles; the edge is told how he came."""
+    text = Door(deployment(tmp_path), "p_contained").configuration(tls=True)
+    assert "map $scheme $edge {\n    http http://edge:80;\n    https https://edge:443;\n  }\n" in text
+    assert "proxy_set_header X-Forwarded-Proto $scheme;" in text
 
 
 def test_an_operator_who_adds_his_address_is_let_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,13 +189,13 @@ def test_an_operator_who_adds_his_address_is_let_in(tmp_path: Path, monkeypatch:
 )
 def test_who_is_astray(tmp_path: Path, networks: list[str], ports: dict[str, Any], *, astray: bool) -> None:
     """Inside means in the closed network alone, with no port open."""
-    raw = {"NetworkSettings": {"Networks": {name: {} for name in networks}, "Ports": ports}}
+    raw = {"HostConfig": {}, "NetworkSettings": {"Networks": {name: {} for name in networks}, "Ports": ports}}
     assert Isolation(deployment(tmp_path))._is_astray(raw) is astray  # noqa: SLF001 -- the rule itself
 
 
 def told(out: str) -> Any:
     """An engine that names a container, and says this of it."""
-    return SimpleNamespace(ask=lambda _: "c1\n", run=lambda _: SimpleNamespace(out=out, code=1))
+    return SimpleNamespace(ask=lambda _: "c1\n", run=lambda _: SimpleNamespace(out=out, err="", code=1))
 
 
 def test_containers_of_which_the_engine_says_nothing_are_not_shut_in(tmp_path: Path) -> None:
@@ -197,7 +207,7 @@ def test_containers_of_which_the_engine_says_nothing_are_not_shut_in(tmp_path: P
 @pytest.mark.parametrize(("networks", "holds"), [({}, False), ({"p_default": {}}, True)], ids=["nowhere", "at home"])
 def test_who_is_in_no_network_is_not_at_home(tmp_path: Path, networks: dict[str, Any], *, holds: bool) -> None:
     """Open means that everybody who runs can be reached again."""
-    raw = {"Name": "/p-db-1", "Config": {"Labels": {}}, "State": {"Running": True},
+    raw = {"Name": "/p-db-1", "Config": {"Labels": {}}, "State": {"Running": True}, "HostConfig": {},
            "NetworkSettings": {"Networks": networks}}  # fmt: skip
     now = Isolation(deployment(tmp_path, engine=told(json.dumps([raw])))).opened()
     assert (now.holds, "p-db-1" in now.seen) == (holds, not holds)
@@ -263,9 +273,12 @@ def test_every_service_is_made_anew(
 
 
 def test_only_what_changed_is_copied() -> None:
-    """A folder that was added comes once, with all that is in it; folders that are only on the way do not."""
+    """A folder that was added comes once, with all that is in it; folders that are only on the way do not.
+
+    What was changed comes first: any number of files can be added to push it out.
+    """
     listed = ["C /tmp", "A /tmp/x", "A /tmp/x/y", "C /etc", "C /etc/passwd", "D /bin/ls", "C /bin"]
-    assert _outermost(listed) == ["/tmp/x", "/etc/passwd"]  # noqa: S108 -- in a container
+    assert _outermost(listed) == ["/etc/passwd", "/tmp/x"]  # noqa: S108 -- in a container
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,9 @@ def isolated(tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) ->
     """A deployment that is being shut or opened, without an edge."""
     there: Any = SimpleNamespace(
         state=tmp_path, project="p", engine=engine, edge_running=lambda: None,
-        settings=SimpleNamespace(edge=SimpleNamespace(service="edge"), services={}),
+        settings=SimpleNamespace(
+            edge=SimpleNamespace(service="edge"), services={}, monitoring=SimpleNamespace(files=[])
+        ),
     )  # fmt: skip
     Standing("now", {one: [Home("p_default", ["x"], None)] for one in ("restless", "steady")}).write(there)
     monkeypatch.setattr("rollback.containment.door.Door.reading", lambda _: SimpleNamespace(holds=True))
@@ -158,7 +160,8 @@ def containers(engine: Engine) -> list[Container]:
 def test_one_that_ends_keeps_nobody_from_being_noted(tmp_path: Path) -> None:
     """Why it is not noted stands in its place."""
     engine = Engine()
-    there: Any = SimpleNamespace(engine=engine, containers=lambda: containers(engine))
+    settings = SimpleNamespace(monitoring=SimpleNamespace(files=[]))
+    there: Any = SimpleNamespace(engine=engine, containers=lambda: containers(engine), settings=settings)
     Evidence(there, "run", tmp_path).note()
     noted = json.loads((tmp_path / "connections.json").read_text(encoding="utf-8"))
     assert noted["processes"] == {"restless": [f"not to be read: Container restless {OF}"], "steady": ["nginx"]}

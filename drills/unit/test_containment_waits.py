@@ -73,7 +73,7 @@ def test_what_cannot_be_read_yet_is_waited_for(
 
     monkeypatch.setattr(of, name, read)
     monkeypatch.setattr(Renewal, "_only_ill", lambda _: False)
-    monkeypatch.setattr(Isolation, "open", lambda _: None)
+    monkeypatch.setattr(Isolation, "open", lambda _, served: served())
     monkeypatch.setattr(Exchange, "_lying", lambda _: ())
     monkeypatch.setattr(Exchange, "_recorded", lambda _: ())
     monkeypatch.setattr("rollback.parts.certificates.key_of", lambda _: "key")

@@ -22,7 +22,7 @@ containments = typer.Typer(
     cls=understood("all", r"--(?!help).*|-[yC].*"),
     help="After a breach: shut, keep the evidence, change every secret, take back what was given out, open again.\n\n"
     "`rollback contain --yes` does it in that order (the word `all` may be left out); each part can be carried out"
-    " alone. A failure opens nothing.",
+    " alone. A failure opens nothing, and what was opened and does not serve is shut again.",
     no_args_is_help=True,
 )
 
@@ -119,13 +119,18 @@ def isolate(*, plan: PlanOnly = False, yes: Yes = False, as_json: AsJson = False
 
     Every container moves into a network without a way out and without an address of this host; an nginx of ours holds
     the edge's ports. No rule of the host's firewall is touched. Operators of [containment] allow get past the page.
+    Who cannot be moved is stopped until it is reopened: the monitoring stack, whoever lives in the network of the host.
     """
     _contained(("isolate",), directory, plan=plan, yes=yes, as_json=as_json)
 
 
 @containments.command()
 def preserve(*, plan: PlanOnly = False, yes: Yes = False, as_json: AsJson = False, directory: Directory = HERE) -> None:
-    """Logs, processes, connections, changed files and the database into a sealed archive outside of the checkout."""
+    """Logs, processes, connections, changed files and the database into a sealed archive outside of the checkout.
+
+    Of the monitoring stack as well. What could not be had, such as a database that somebody keeps locked, is said and
+    signed with it. While the deployment is isolated every connection to the database is noted, and ended for the dump.
+    """
     _contained(("preserve",), directory, plan=plan, yes=yes, as_json=as_json)
 
 
@@ -167,5 +172,9 @@ def revoke(*, plan: PlanOnly = False, yes: Yes = False, as_json: AsJson = False,
 
 @containments.command()
 def reopen(*, plan: PlanOnly = False, yes: Yes = False, as_json: AsJson = False, directory: Directory = HERE) -> None:
-    """Everybody back into his own networks, the edge back at its ports, the checklist read."""
+    """Everybody back into his own networks, the edge back at its ports, the checklist read.
+
+    What fails on the way, or a checklist that does not hold, shuts it again. The monitoring stack is started with the
+    rest, and brought up as its files say.
+    """
     _contained(("reopen",), directory, plan=plan, yes=yes, as_json=as_json)

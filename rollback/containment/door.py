@@ -129,12 +129,13 @@ class Door:
         table, edge = self.deployment.settings.containment, self.deployment.settings.edge
         allowed = "".join(f"    {one} 1;\n" for one in table.allow)
         listen = f"    listen {edge.http_port} default_server;\n"
+        ways = f"    http http://{edge.service}:{edge.http_port};\n"
         if tls and edge.https_port:
             listen += f"    listen {edge.https_port} ssl default_server;\n"
             listen += "    ssl_certificate /door/tls.crt;\n    ssl_certificate_key /door/tls.key;\n"
-        return _CONFIGURATION.format(
-            allowed=allowed, listen=listen, edge=edge.service, port=edge.http_port, retry=table.retry_after
-        )
+            # an edge that sends everybody from HTTP to TLS would send whoever comes by TLS in circles
+            ways += f"    https https://{edge.service}:{edge.https_port};\n"
+        return _CONFIGURATION.format(allowed=allowed, listen=listen, ways=ways, retry=table.retry_after)
 
     def reading(self) -> Reading:
         """Whether every port that it holds answers the page, or nothing, asked from this host."""
@@ -273,12 +274,16 @@ http {{
   geo $operator {{
     default 0;
 {allowed}  }}
+  map $scheme $edge {{
+{ways}  }}
   server {{
-{listen}    set $edge http://{edge}:{port};
-    error_page 503 @closed;
+{listen}    error_page 503 @closed;
     location / {{
       proxy_set_header Host $host;
       proxy_set_header X-Forwarded-For $remote_addr;
+      proxy_set_header X-Forwarded-Proto $scheme;
+      proxy_ssl_server_name on;
+      proxy_ssl_name $host;
       if ($operator = 0) {{ return 503; }}
       proxy_pass $edge;
     }}

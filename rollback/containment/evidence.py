@@ -13,21 +13,26 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rollback import commands
+from rollback.containment.apart import Apart
 from rollback.containment.given import session_of
+from rollback.containment.standing import Standing
 from rollback.database import cluster, safety
 from rollback.database.backup import seal
 from rollback.database.backup.signing import Keys, Untrue
+from rollback.deployment import Container
 from rollback.engine import inspected
-from rollback.outcome import Failed, Refused
+from rollback.outcome import Failed, Refused, of_the_database
 from rollback.parts import files
 from rollback.plan import Reading
 from rollback.release import groups
 
 if TYPE_CHECKING:
-    from rollback.deployment import Container, Deployment
+    from collections.abc import Callable
+
+    from rollback.deployment import Deployment
 
 __all__ = ["Evidence"]
 
@@ -37,7 +42,12 @@ _LARGEST = 400
 _KIND = "evidence"
 _CONNECTIONS = """
     SELECT json_agg(one) FROM (SELECT datname, usename, application_name, client_addr::text, client_port,
-    backend_start::text, state, query FROM pg_stat_activity WHERE application_name <> 'rollback') one"""
+    backend_start::text, state, query FROM pg_stat_activity WHERE pid <> pg_backend_pid()) one"""
+#: Whose network is gone keeps his locks, and no dump gets past a table that is held whole.
+_END = """SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+    WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"""
+#: What docker says where nobody can read a log, as of the driver `none`; all else may be mended by another try.
+_NO_LOG = "does not support reading"
 _ROLES = "SELECT json_agg(one) FROM (SELECT rolname, rolsuper, rolcanlogin, rolcreaterole FROM pg_roles) one"
 
 
@@ -97,10 +107,15 @@ class Evidence:
     def note(self) -> None:
         """Who is connected to what, and which processes run: cutting off ends both."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        running = [one for one in self.deployment.containers() if one.running]
+        running = [one for one in self._containers() if one.running]
         said = {one.name: self._processes(one) for one in running}
         sockets = {one.name: self._sockets(one) for one in running}
         files.write(self._fleeting, json.dumps({"processes": said, "sockets": sockets}, indent=1) + "\n", mode=0o600)
+
+    def _containers(self) -> list[Container]:
+        """Those of the deployment, and of the monitoring stack beside it."""
+        beside = Apart(self.deployment).monitoring()
+        return [*self.deployment.containers(), *map(Container.of, beside)]
 
     def _processes(self, one: Container) -> list[str]:
         """As the engine lists them; one that ends meanwhile keeps nobody from asking the others."""
@@ -120,7 +135,7 @@ class Evidence:
     # the archive
 
     def reading(self) -> Reading:
-        """Whether the archive is what was signed."""
+        """Whether the archive is what was signed, and what it lacks."""
         if not self._statement.is_file():
             return Reading(holds=False, seen="no evidence is sealed")
         try:
@@ -130,27 +145,30 @@ class Evidence:
         whole = self.archive.is_file() and files.sha256(self.archive) == told["sha256"]
         size = f"{self.archive.stat().st_size / 1e6:.1f} MB" if self.archive.is_file() else "nothing"
         seen = f"{size}, {told['files']} files, sha256 {str(told['sha256'])[:16]}, {self.archive}"
+        if lacking := told.get("lacking"):
+            seen += f"; it lacks {'; '.join(lacking)}"
         return Reading(whole, seen if whole else f"{self.archive} is not what was signed")
 
     def keep(self) -> None:
         """Collect, hash, seal, sign.
 
         Raises:
-            Failed: something could not be read; an ill database is noted in the archive and holds nothing up.
+            Failed: something could not be read; an ill database holds nothing up: what the archive lacks, and why, is
+                in the signed statement.
             Refused: the place cannot be used.
         """
         self.place.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".evidence-", dir=self.place) as room:
             inside = Path(room) / "evidence"
             inside.mkdir(mode=0o700)
-            self._collect(inside)
-            count = _sum(inside)
-            self._seal(inside, Path(room), count)
+            lacking = self._collect(inside)
+            self._seal(inside, Path(room), {"files": _sum(inside), "lacking": lacking})
 
-    def _collect(self, room: Path) -> None:
+    def _collect(self, room: Path) -> list[str]:
+        """Into this folder; what could not be had, and why."""
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            for one in [pool.submit(self._container, item, room) for item in self.deployment.containers()]:
-                one.result()
+            tasks = [pool.submit(self._container, item, room) for item in self._containers()]
+            lacking = [gap for one in tasks for gap in one.result()]
         named = [name for some in groups(self.deployment).values() for name in some]
         files.capture(self.deployment.root, [*named, "rollback.toml"], room / "files")
         journal = self.deployment.state / "journal.jsonl"
@@ -161,34 +179,49 @@ class Evidence:
         for path in self.folder.parent.glob(f"*/{self._fleeting.name}"):
             if path != self._fleeting:
                 (room / f"connections-{path.parent.name}.json").write_bytes(path.read_bytes())
-        self._database(room)
+        return [*lacking, *self._database(room)]
 
-    def _container(self, one: Container, room: Path) -> None:
+    def _container(self, one: Container, room: Path) -> list[str]:
         folder, engine = room / "containers" / one.name, self.deployment.engine
         folder.mkdir(mode=0o700, parents=True)
         log = engine.save(commands.logs(one.id), folder / "log", both=True)
         state = engine.save(commands.inspect("container", [one.id]), folder / "inspect.json")
-        if log.code or state.code:
+        unread = log.code and _NO_LOG in (folder / "log").read_text(encoding="utf-8", errors="replace")
+        if (log.code and not unread) or state.code:
             raise Failed(f"Log or state of {one.name} cannot be read.", "`rollback resume` tries it again")
         listed = engine.ask(commands.changed_files(one.id)).splitlines()
         files.write(folder / "changed", "\n".join(listed) + "\n", mode=0o600)
-        for number, path in enumerate(_outermost(listed)[:_LARGEST]):
+        paths = _outermost(listed)
+        for number, path in enumerate(paths[:_LARGEST]):
             # what is gone by now is in the list; what cannot be copied is a socket or a device
             engine.save(commands.copy_one(one.id, path), folder / f"changed-{number:03}.tar")
+        more = len(paths) - _LARGEST
+        gaps = [f"the log of {one.name}: its driver cannot be read"] if unread else []
+        return [*gaps, *([f"copies of {more} changed files of {one.name}, which are listed"] if more > 0 else [])]
 
-    def _database(self, room: Path) -> None:
-        try:
-            safety.dump(self.deployment, room / "database.dump")
-            with session_of(self.deployment) as session:
-                for name, question in (("connections", _CONNECTIONS), ("roles", _ROLES)):
-                    row = session.execute(question.encode()).fetchone()
-                    files.write(room / f"database-{name}.json", json.dumps(row[0] if row else None), mode=0o600)
-                around = json.dumps(cluster.raw(session), indent=1, default=str)
-                files.write(room / "database-server.json", around, mode=0o600)
-        except Failed as stop:
-            files.write(room / "database-not-read", f"{stop.found}\n", mode=0o600)
+    def _database(self, room: Path) -> list[str]:
+        """What it says of itself, then its dump; one that fails keeps nobody from the other."""
+        parts: dict[str, Callable[[Path], object]] = {
+            "the database's own account": self._account,
+            "the dump of the database": lambda to: safety.dump(self.deployment, to / "database.dump"),
+        }
+        lacking = [f"{name}: {why}" for name, part in parts.items() if (why := _why_not(part, room))]
+        if lacking:
+            files.write(room / "database-not-read", "\n".join(lacking) + "\n", mode=0o600)
+        return lacking
 
-    def _seal(self, inside: Path, room: Path, count: int) -> None:
+    def _account(self, room: Path) -> None:
+        """Who is connected, who may sign in, how it is set; while it is shut, every connection is ended after that."""
+        with session_of(self.deployment) as session:
+            for name, question in (("connections", _CONNECTIONS), ("roles", _ROLES)):
+                row = session.execute(question.encode()).fetchone()
+                files.write(room / f"database-{name}.json", json.dumps(row[0] if row else None), mode=0o600)
+            if Standing.read(self.deployment) is not None:
+                session.execute(_END.encode())
+            around = json.dumps(cluster.raw(session), indent=1, default=str)
+            files.write(room / "database-server.json", around, mode=0o600)
+
+    def _seal(self, inside: Path, room: Path, told: dict[str, Any]) -> None:
         plain, ready = room / "plain.tar", room / self._name
         with tarfile.open(plain, "w") as tar:
             tar.add(inside, arcname=f"evidence-{self.run}")
@@ -199,7 +232,7 @@ class Evidence:
             plain.rename(ready)
         ready.chmod(0o400)
         ready.rename(self.archive)
-        said = {"run": self.run, "sha256": files.sha256(self.archive), "files": count, "sealed": bool(to)}
+        said = {"run": self.run, "sha256": files.sha256(self.archive), "sealed": bool(to), **told}
         handle = os.open(self._statement, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(handle, "wb") as out:
             out.write(self._keys.made().sign(_KIND, said))
@@ -207,13 +240,29 @@ class Evidence:
             os.fsync(out.fileno())
 
 
+def _why_not(part: Callable[[Path], object], room: Path) -> str:
+    """Why the database did not let this be read; empty: it was read."""
+    try:
+        part(room)
+    except Failed as stop:
+        return stop.found
+    except Exception as error:
+        if not of_the_database(error):
+            raise
+        return (str(error).splitlines() or [type(error).__name__])[0]
+    return ""
+
+
 def _outermost(listed: list[str]) -> list[str]:
-    """Of what was added or changed, the paths above all others that were added, and files that were changed."""
+    """Files that were changed, then of what was added the paths above all others.
+
+    Of what an image has only so much can be changed; of what is added there may be any amount, to hide it.
+    """
     added = sorted(line[2:] for line in listed if line.startswith("A "))
     roots = [one for one in added if not any(one.startswith(f"{other}/") for other in added)]
     folders = {str(Path(line[2:]).parent) for line in listed}
     changed = [line[2:] for line in listed if line.startswith("C ") and line[2:] not in folders]
-    return [*roots, *changed]
+    return [*changed, *roots]
 
 
 def _sum(folder: Path) -> int:

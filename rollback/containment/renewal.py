@@ -81,15 +81,18 @@ class Renewal:
                 self.deployment.engine.ask(commands.rename(one.id, found[2]))
 
     def _start(self, services: Collection[str]) -> None:
+        ids = [one.id for one in self.deployment.containers() if one.service in services and not one.one_off]
         if Standing.read(self.deployment) is not None:
-            Isolation(self.deployment).admit()
-        ids = [one.id for one in self.deployment.containers() if one.service in services]
+            ids = Isolation(self.deployment).admit(ids)
         self.deployment.engine.ask(commands.start(ids))
 
     # all of them
 
     def anew(self) -> Reading:
-        """Whether every service runs in a container that was made since, with the files of now, and is healthy."""
+        """Whether every service runs in a container that was made since, with the files of now, and is healthy.
+
+        One that cannot be shut in is made and not started while the deployment is shut.
+        """
         hashes = self.deployment.hashes(self.deployment.compose)
         there = [one for one in self.deployment.containers() if not one.one_off and one.service in hashes]
         before = {one for some in self.before.values() for one in some}
@@ -99,8 +102,13 @@ class Renewal:
             wrong = [f"of before: {', '.join(old)}"] if old else []
             wrong += [f"without a container: {', '.join(missing)}"] if missing else []
             return Reading(holds=False, seen="; ".join(wrong))
-        ill = sorted(one.name for one in there if not one.well)
-        return Reading(not ill, f"not well: {', '.join(ill)}" if ill else f"{len(there)} of {len(there)} healthy")
+        waiting = Isolation(self.deployment).waiting()
+        ill = sorted(one.name for one in there if not one.well and one.id not in waiting)
+        if ill:
+            return Reading(holds=False, seen=f"not well: {', '.join(ill)}")
+        late = sorted(one.name for one in there if one.id in waiting)
+        healthy = f"{len(there) - len(late)} of {len(there)} healthy"
+        return Reading(holds=True, seen=f"{healthy}, started when it is opened: {', '.join(late)}" if late else healthy)
 
     def make_anew(self) -> None:
         """Remove the old containers, make new ones, and start them.

@@ -36,7 +36,7 @@ class Standing:
         since: UTC, ISO 8601.
         homes: by ID of the container.
         ports: what the edge published, as `address:port:inside`.
-        stopped: IDs of containers that did not stay up for long enough to be moved, and were stopped for it.
+        stopped: IDs of containers that could not be moved, or did not stay up for long enough, and were stopped for it.
     """
 
     since: str

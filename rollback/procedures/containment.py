@@ -1,6 +1,7 @@
 """Containment after a breach: shut, evidence, secrets, revocation, restore, open (RUNBOOK, Security Breach Response).
 
-Each part can be carried out alone. A failure opens nothing: what is shut stays shut until the operator says otherwise.
+Each part can be carried out alone. A failure opens nothing: what is shut stays shut until the operator says otherwise,
+and what was opened is shut again where the checklist does not hold then.
 """
 
 from __future__ import annotations
@@ -117,6 +118,8 @@ class _Procedure:
             yield "until then nobody may type `docker compose up`: it puts services back into networks that lead out"
             allowed = ", ".join(self.facts["allow"]) or "nobody; whoever is on this host has `docker exec`"
             yield f"past the page: {allowed} ([containment] allow)"
+            if self.facts.get("stopped"):
+                yield f"stopped until it is opened, for nobody can shut them in: {', '.join(self.facts['stopped'])}"
             yield from self.facts["gaps"]
         if "rotate" in parts:
             yield f"new values for {', '.join(self.facts['keys'])}, also in every recorded release and snapshot"
@@ -262,8 +265,8 @@ class _Procedure:
     def _watched(self) -> Step:
         monitoring = Monitoring.beside(self.deployment)
         return Step(
-            "monitoring stack with the new secrets",
-            "its exporter signs in at the database as well",
+            "monitoring stack as its files say, with the secrets of now",
+            "its exporter signs in at the database as well; what was stopped has to watch again",
             monitoring.served,
             lambda: monitoring.bring_up(self.deployment.settings.monitoring.seconds),
             advisory=True,
@@ -286,6 +289,7 @@ class _Procedure:
         return Reading(not bad, "; ".join(f"{one.check}: {one.seen}" for one in bad) or "open, and the checklist holds")
 
     def _open(self) -> None:
-        self._isolation.open()
-        seconds = self.deployment.settings.timing.healthy
-        wait_for(self._is_open, seconds=seconds, what="users served again")
+        def served() -> None:
+            wait_for(self._is_open, seconds=self.deployment.settings.timing.healthy, what="users served again")
+
+        self._isolation.open(served)

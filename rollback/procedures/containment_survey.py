@@ -64,7 +64,7 @@ def survey(
         pair: for the part `rotate`: the certificate and key that the edge is to show from then on.
 
     Raises:
-        Refused: a container that the engine cannot shut in, a secret of which nobody has said what becomes of it, no
+        Refused: nobody knows which ports are to be held, a secret of which nobody has said what becomes of it, no
             place for the evidence, a table of tokens that the database does not have, Compose files that cannot be
             read, a certificate that clients would turn down.
         NothingToDo: it is shut, or open, already, and nothing else was asked for.
@@ -75,8 +75,7 @@ def survey(
     if tuple(parts) == ("reopen",) and shut is None:
         raise NothingToDo("The deployment is open.")
     folder = deployment.run_folder(run)
-    if "isolate" in parts:
-        Isolation(deployment).possible()
+    stopped = Isolation(deployment).possible() if "isolate" in parts else []
     if "preserve" in parts:
         _ = Evidence(deployment, run, folder).place
     if "revoke" in parts:
@@ -93,7 +92,8 @@ def survey(
         "exchange": Exchange.found(deployment, pair).as_facts() if pair is not None else None,
         "before": {one: [item.id for item in deployment.serving(one)] for one in services},
         "gaps": Isolation(deployment).gaps() if "isolate" in parts else [],
-        "watched": "rotate" in parts and _watched(deployment),
+        "stopped": stopped,
+        "watched": _watched(deployment, parts, shut),
         "allow": deployment.settings.containment.allow,
         **(_origin(deployment, run, origin) if "restore" in parts and origin else {}),
     }
@@ -106,9 +106,15 @@ def _as_written(deployment: Deployment) -> Iterator[dict[str, Any]]:
         yield deployment.config_as_written(Monitoring.beside(deployment).compose)
 
 
-def _watched(deployment: Deployment) -> bool:
-    """Whether a monitoring stack runs, whose exporter has the database's password too."""
-    return bool(deployment.settings.monitoring.files) and bool(Monitoring.beside(deployment).containers())
+def _watched(deployment: Deployment, parts: Sequence[str], shut: Standing | None) -> bool:
+    """Whether a monitoring stack runs, and is brought up in the end: never while the deployment stays shut.
+
+    Its exporter has the database's password too; one that was stopped gets what was changed behind the shut door.
+    """
+    ends_open = "reopen" in parts or (shut is None and "isolate" not in parts)
+    asked = ends_open and bool({"rotate", "reopen"} & set(parts)) and bool(deployment.settings.monitoring.files)
+    stopped = shut.stopped if shut else []
+    return asked and any(one.running or one.id in stopped for one in Monitoring.beside(deployment).containers())
 
 
 def _origin(deployment: Deployment, run: str, origin: Origin) -> dict[str, Any]:
