@@ -28,7 +28,8 @@ def switch(  # noqa: PLR0913 -- the words of the command
 
     COLOUR is started if it does not run, proves that it is healthy and can work with the schema, takes over at the edge
     and is watched for [switch] bake_seconds: if it turns bad, users go back at once (exit 30). Then what runs on the
-    other one ends where it began. The other one stays warm for an instant way back, until `--retire` stops it.
+    other one ends where it began. The other one stays warm for an instant way back, until `--retire` stops it: after
+    nginx has read the edge's file anew and COLOUR answered through it. A file that was edited by hand is not believed.
     """
     deployment, speaker = Deployment.load(directory), Speaker(as_json, yes)
 

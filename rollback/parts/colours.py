@@ -115,10 +115,12 @@ class Colours:
             raise Refused(f"{stop.found} {self._log(name)}", "mend that colour; nothing was changed") from stop
 
     def serves(self, name: str) -> Reading:
-        """Whether users get it: it leads there, and the edge's own listener answers healthy."""
+        """Whether users get it: file and nginx lead there, and the edge's own listener answers healthy."""
         table = self.deployment.settings
         if self.serving() != name:
-            return Reading(holds=False, seen=f"the edge leads to {self.serving() or 'neither colour'}")
+            return Reading(holds=False, seen=f"the edge's file leads to {self.serving() or 'neither colour'}")
+        if Edge(self.deployment).applied().get(table.switch.role) != self.service(name):
+            return Reading(holds=False, seen=f"the edge's file leads to {name}, and nginx does not say so")
         answer = self.deployment.through_edge(table.services[table.switch.role].health)
         return Reading(answer.status == _OK, f"{name} through the edge: {answer.status or 'no answer'}")
 
