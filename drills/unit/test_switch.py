@@ -51,7 +51,7 @@ class World:
         """By hand: nobody tells nginx."""
         (self.deployment.root / "nginx/upstream.conf").write_text(text, encoding="utf-8")
 
-    def reload(self, *_: object) -> None:
+    def reload(self, *_: object, **__: object) -> None:
         """Nginx reads what is there."""
         self.read = (self.deployment.root / "nginx/upstream.conf").read_text(encoding="utf-8")
 
@@ -177,7 +177,7 @@ def test_an_edge_that_does_not_take_the_file_stops_nobody(world: World, monkeypa
     """It said that green serves; what is put into force anew is not seen, and blue goes on."""
     world.write(world.file("backend-green"))
     world.reload()
-    monkeypatch.setattr(Edge, "_apply", lambda _: (_ for _ in ()).throw(Failed("nginx refuses it")))
+    monkeypatch.setattr(Edge, "_apply", lambda *_, **__: (_ for _ in ()).throw(Failed("nginx refuses it")))
     with pytest.raises(Failed):
         world.carry_out("green", retire=True)
     assert world.runs == set(SERVICES)

@@ -89,7 +89,8 @@ def environment(
 
     The plan tells which variables change for which service, never to what, as Compose itself reads them. The services
     that they change start beside with them, prove themselves and take over at the edge before the others are stopped.
-    If the files name other images, `rollback application` is the way.
+    Services that no release has (Redis, the database, the edge) are made anew by Compose on their volumes, each away
+    for a moment, and the plan says which. If the files name other images, `rollback application` is the way.
     """
     _put_back(directory, Speaker(as_json, yes), env.NAME, lambda of, run: env.survey(of, version, run), plan=plan)
 

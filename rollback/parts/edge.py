@@ -133,8 +133,13 @@ class Edge:
         seen = self.generation()
         return Reading(seen == generation, f"the edge answers generation {seen or '(none)'}")
 
-    def switch(self, generation: str, content: str) -> None:
+    def switch(self, generation: str, content: str, *, anew: bool = False) -> None:
         """Put an upstream file into force; on any failure the file of before is put back.
+
+        Args:
+            generation: what the edge has to answer.
+            content: the file.
+            anew: Compose's files have the edge otherwise than it runs: it is made anew and reads the file then.
 
         Raises:
             Failed: nginx refused the file, or accepted it and did not apply it.
@@ -143,7 +148,7 @@ class Edge:
         files.write(self.file, content)
         try:
             with self._closing():
-                self._apply()
+                self._apply(anew=anew)
             wait_until(
                 lambda: ((now := self.reading(generation)).holds, now.seen),
                 seconds=SWITCH_SECONDS,
@@ -190,11 +195,11 @@ class Edge:
         found = _WAITING.search(answer.body)
         return int(found[1]) if found else 0
 
-    def _apply(self) -> None:
+    def _apply(self, *, anew: bool) -> None:
         table = self.deployment.settings
-        if self.deployment.edge_running() is None:
+        if anew or self.deployment.edge_running() is None:
             # one that dies at every start waits longer and longer: it begins anew
-            stuck = [one.id for one in self.deployment.serving(table.edge.service)]
+            stuck = [one.id for one in self.deployment.serving(table.edge.service) if not one.running]
             if stuck:
                 self.deployment.engine.ask(commands.stop(stuck, seconds=table.timing.stop))
             up = self.deployment.compose.up([table.edge.service], wait_seconds=table.timing.healthy)
