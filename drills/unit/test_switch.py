@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from rollback.parts.colours import Colours
 from rollback.parts.edge import Edge, upstreams
 from rollback.plan import Reading
 from rollback.procedures import switch
+from rollback.release import Shelf
 from rollback.runner import Runner
 
 if TYPE_CHECKING:
@@ -36,12 +38,14 @@ class World:
         read: the upstream file as nginx has it.
         runs: the services that run.
         ill: those that answer 503.
+        states: the migrations that a colour says it works with.
     """
 
     deployment: Deployment
     read: str = ""
     runs: set[str] = field(default_factory=lambda: set(SERVICES))
     ill: set[str] = field(default_factory=set)
+    states: list[str] = field(default_factory=lambda: ["012"])
 
     def file(self, server: str, words: str = "g1") -> str:
         """An upstream file that leads to this server."""
@@ -73,7 +77,8 @@ class World:
     def fetched(self, _: Deployment, urls: list[str]) -> list[Answer]:
         """A colour asked directly."""
         service = urls[0].split("/")[2].partition(":")[0]
-        return [Answer(200, '{"version": "v1", "schema_heads": ["012"]}'), self._health(service)]
+        said = json.dumps({"version": "v1", **({"schema_heads": self.states} if self.states else {})})
+        return [Answer(200, said), self._health(service)]
 
     def serving(self, _: Deployment, service: str) -> list[Any]:
         """The containers of a service."""
@@ -106,6 +111,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     found.reload()
     fakes: dict[str, Any] = {"through_edge": found.through, "fetch_all": found.fetched, "serving": found.serving}
     fakes |= {"edge_running": lambda _: "nginx", "migrations": lambda _: ["012"]}
+    monkeypatch.setattr(Shelf, "all", lambda _: [])
     for name, fake in fakes.items():
         # a function, so that it is bound as the method was
         monkeypatch.setattr(Deployment, name, lambda *given, _fake=fake: _fake(*given))
@@ -194,3 +200,43 @@ def test_who_turns_ill_before_the_other_is_stopped_leaves_it_running(world: Worl
         "green serves still",
         "blue stopped",
     ]
+
+
+def test_an_unhealthy_colour_is_refused_and_nothing_was_changed(world: World) -> None:
+    """Before anybody is sent to it."""
+    before, world.ill = world.read, {"backend-green"}
+    with pytest.raises(Failed, match="green health 503") as caught:
+        world.carry_out("green", retire=False)
+    assert caught.value.exit is Exit.REFUSED
+    assert world.read == before
+
+
+def test_a_colour_that_cannot_use_the_schema_is_refused(world: World) -> None:
+    """By its own word."""
+    before, world.states = world.read, ["013", "014"]
+    with pytest.raises(Failed, match="green works with migration 013, 014, the database is at 012") as caught:
+        world.carry_out("green", retire=False)
+    assert caught.value.exit is Exit.REFUSED
+    assert world.read == before
+
+
+UNHEARD = "green answers as v1, healthy; whether it works with migration 012 nobody says, no recorded release either"
+
+
+@pytest.mark.parametrize(
+    ("image", "heads", "seen"),
+    [
+        ("backend-green", ["011"], "green works with migration 011, the database is at 012"),
+        ("backend-green", ["011", "012"], "green answers as v1, healthy"),
+        ("another image", ["011"], UNHEARD),
+    ],
+    ids=["against", "for", "nobody"],
+)
+def test_for_a_colour_that_states_nothing_its_record_speaks(
+    world: World, monkeypatch: pytest.MonkeyPatch, image: str, heads: list[str], seen: str
+) -> None:
+    """The release that its image was recorded with; where there is none, that nobody knows is said."""
+    world.states = []
+    release = SimpleNamespace(images={"backend": SimpleNamespace(id=image)}, works_with=heads)
+    monkeypatch.setattr(Shelf, "all", lambda _: [release])
+    assert Colours(world.deployment).proven("green", "012") == Reading("answers as" in seen, seen)
