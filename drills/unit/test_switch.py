@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ import pytest
 from drills.unit.switches import Screen
 from rollback.deployment import Answer, Deployment
 from rollback.documents import impact
+from rollback.engine import Engine, Result
 from rollback.journal import Journal
 from rollback.outcome import Exit, Failed, NothingToDo
 from rollback.parts.colours import Colours
@@ -121,7 +123,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(Colours, "say_farewell", lambda *_: "")
     monkeypatch.setattr(Colours, "stop", _becomes(found, set.discard))
     monkeypatch.setattr(Colours, "start", _becomes(found, set.add))
-    monkeypatch.setattr(impact, "since", lambda *_: impact.Count(10, 0))
+    monkeypatch.setattr(impact, "since", lambda *_, **__: impact.Count(10, 0))
     return found
 
 
@@ -240,3 +242,48 @@ def test_for_a_colour_that_states_nothing_its_record_speaks(
     release = SimpleNamespace(images={"backend": SimpleNamespace(id=image)}, works_with=heads)
     monkeypatch.setattr(Shelf, "all", lambda _: [release])
     assert Colours(world.deployment).proven("green", "012") == Reading("answers as" in seen, seen)
+
+
+def test_a_log_that_cannot_be_read_once_is_no_verdict(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine is busy for a moment: the colour is watched on."""
+    answers: list[object] = [Failed("`docker logs` did not end within 20 s.")]
+
+    def since(*_: object, **__: object) -> impact.Count:
+        if answers:
+            raise answers.pop()  # type: ignore[misc]
+        return impact.Count(10, 0)
+
+    monkeypatch.setattr(impact, "since", since)
+    world.carry_out("green", retire=False)
+    assert not answers
+    assert world.served() == "backend-green"
+
+
+def test_a_log_that_cannot_be_read_in_the_end_lets_nothing_pass(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then nobody knows what users met: they go back."""
+
+    def since(*_: object, **__: object) -> impact.Count:
+        raise Failed("`docker logs` did not end within 20 s.")
+
+    monkeypatch.setattr(impact, "since", since)
+    with pytest.raises(Failed, match="What users met since they are served by green is not known") as caught:
+        world.carry_out("green", retire=False)
+    assert caught.value.exit is Exit.PUT_BACK
+    assert world.served() == "backend"
+
+
+def test_a_long_log_is_read_from_its_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of gigabytes only what can have come since: the engine would read all of them to find where that begins."""
+    asked: list[list[str]] = []
+    monkeypatch.undo()
+    monkeypatch.setattr(Deployment, "serving", lambda *_: [SimpleNamespace(name="edge")])
+
+    def save(_: Engine, argv: list[str], target: Path, **__: object) -> Result:
+        asked.append(argv)
+        target.write_text("", encoding="utf-8")
+        return Result(0, "", "")
+
+    monkeypatch.setattr(Engine, "save", save)
+    procedure = switch._Procedure(world.deployment, {"colour": "green"})  # noqa: SLF001 -- the part that reads
+    procedure._count(datetime.now(UTC))  # noqa: SLF001 -- same
+    assert asked[0][3:5] == ["--tail", "50000"]

@@ -34,6 +34,8 @@ NAME = "switch"
 WORST_SHARE = 0.05
 #: So many looks in a row that find it ill, half a second apart: one lost answer, or a restart of the edge, is none.
 _LOOKS = 6
+#: Of the edge's log, while it is watched: a log of gigabytes is not read from its beginning every half second.
+_LINES = 50_000
 
 
 def survey(deployment: Deployment, colour: str, run: str, *, retire: bool = False) -> dict[str, Any]:
@@ -76,6 +78,14 @@ def survey(deployment: Deployment, colour: str, run: str, *, retire: bool = Fals
 def plan(deployment: Deployment, facts: dict[str, Any]) -> Plan:
     """The plan for what `survey` found."""
     return _Procedure(deployment, facts).plan()
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What the edge's log says of users, if it could be read."""
+
+    seen: str = ""
+    read: bool = True
 
 
 @dataclass(frozen=True)
@@ -203,7 +213,9 @@ class _Procedure:
             progress.tell(f"watching {self.colour}: {left:.0f} s left")
             time.sleep(min(left, POLL_SECONDS * 10))
         told = self._count(began)
-        files.write(self.folder / "watched.txt", f"{told}\n", mode=0o600)
+        if not told.read:
+            raise Failed(f"What users met since they are served by {self.colour} is not known: {told.seen}")
+        files.write(self.folder / "watched.txt", f"{told.seen}\n", mode=0o600)
 
     def _look(self) -> Reading:
         """An edge that cannot be asked serves nobody."""
@@ -212,19 +224,22 @@ class _Procedure:
         except Stop as stop:
             return Reading(holds=False, seen=stop.found)
 
-    def _count(self, began: datetime) -> str:
-        """What users met since, from the edge's log.
+    def _count(self, began: datetime) -> _Told:
+        """What users met since, from the edge's log; that it cannot be read says nothing of the colour.
 
         Raises:
             Failed: too many answers by the server's fault.
         """
-        found = impact.since(self.deployment, began)
+        try:
+            found = impact.since(self.deployment, began, latest=_LINES)
+        except Stop as stop:
+            return _Told(stop.found, read=False)
         if found.failed > MAX_ERRORS and found.failed > WORST_SHARE * found.requests:
             raise Failed(
                 f"{found.failed} of {found.requests} requests failed since users are served by {self.colour}"
                 f" (limit {WORST_SHARE:.0%})."
             )
-        return f"{found.failed} of {found.requests} requests failed"
+        return _Told(f"{found.failed} of {found.requests} requests failed")
 
     def _drained(self) -> Step:
         return Step(
