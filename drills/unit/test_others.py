@@ -14,7 +14,7 @@ from rollback.journal import Journal
 from rollback.outcome import Exit, Failed, NothingToDo, Refused
 from rollback.parts.standin import overlay_text
 from rollback.plan import Reading, Step
-from rollback.procedures import environment
+from rollback.procedures import application, compose, environment, others
 from rollback.procedures.others import Others
 from rollback.runner import Runner
 
@@ -284,3 +284,66 @@ def test_env_files_of_every_service_are_those_of_the_release(tmp_path: Path) -> 
         f'services:\n  "api":\n    image: "image:1"\n  "worker":\n    env_file: !override\n'
         f'      - path: "{tmp_path}/kept/worker.env"\n        required: true\n'
     )
+
+
+def test_a_network_takes_all_that_is_in_it_along(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Taken away once nothing of the bad files is in it, and put back by the files of before if that fails."""
+    unlike = ["default"]
+
+    def anew(names: list[str], services: list[str]) -> None:
+        world.done(f"network {' '.join(names)} with {' '.join(services)} by {world.files} files")
+        unlike.clear()
+
+    fake = SimpleNamespace(reading=lambda *_: Reading(not unlike, ""), anew=anew, unlike=lambda: unlike)
+    monkeypatch.setattr(others, "Networks", lambda *_: fake)
+    world.fails = "up redis nginx-prod"
+    assert run(world, others=["redis", EDGE], networks=["default"], roles=[]) is Exit.PUT_BACK
+    assert world.does == [
+        "recorded",
+        f"network default with redis {EDGE} by good files",
+        f"up redis {EDGE}",
+        f"network default with redis {EDGE} by bad files",
+        f"up redis {EDGE} by bad files",
+    ]
+
+
+@pytest.mark.parametrize(("unlike", "holds"), [(["default"], False), ([], True)])
+def test_a_network_that_differs_is_something_that_a_plain_up_changes(
+    world: World, monkeypatch: pytest.MonkeyPatch, unlike: list[str], *, holds: bool
+) -> None:
+    """Compose's hashes of services say nothing of it."""
+    monkeypatch.setattr(application, "Networks", lambda *_: SimpleNamespace(unlike=lambda: unlike))
+    known = world.others(others=[])
+    monkeypatch.setattr(known.pin, "settled", lambda: Reading(holds=True, seen=""), raising=False)
+    assert application.Procedure._settled(known).holds is holds  # noqa: SLF001 -- the reading of the last but one step
+
+
+def test_compose_files_of_another_network_move_nobody_beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All services of the network go at once, released ones as well, and the plan says what users meet."""
+    release = SimpleNamespace(version="v1", files={"compose": []}, images={})
+    here = SimpleNamespace(
+        root="/nowhere",
+        settings=SimpleNamespace(edge=SimpleNamespace(service=EDGE)),
+        containers=list,
+        edge_running=lambda: "c1",
+    )
+    networks = SimpleNamespace(unlike=lambda: ["default"], services=lambda _: ["backend", EDGE], alone=lambda *_: None)
+    for name, fake in {
+        "blue_serves": lambda _: None,
+        "_images": lambda *_: {},
+        "_added": lambda *_: {},
+        "release_compose": lambda *_: None,
+        "Networks": lambda *_: networks,
+        "Pin": lambda *_: SimpleNamespace(changed_roles=list, unlike_running=list),
+        "files": SimpleNamespace(differing=lambda *_: []),
+        "target": SimpleNamespace(
+            running=lambda _: {},
+            recorded=lambda *_: SimpleNamespace(images={}, files=release.files, version="v1"),
+            partial=lambda *_: release,
+            facts=lambda *given: {"told": given[-1], "roles": given[-2], "parts": [given[1]]},
+        ),
+    }.items():
+        monkeypatch.setattr(compose, name, fake)
+    found = compose.survey(cast("Deployment", here), "v1", "r1")
+    assert (found["networks"], found["others"], found["roles"]) == (["default"], ["backend", EDGE], [])
+    assert "the network default is made anew, with all that is in it: users reach nothing meanwhile" in found["told"]

@@ -107,7 +107,9 @@ def compose(
 
     Released services go back traffic-first; others (the edge, the database) are made anew by Compose, and the plan says
     which. Services that VERSION does not have are stopped and removed with their log and an image kept; volumes stay.
-    Files that Compose cannot read are no obstacle.
+    A network whose definition changed is made anew with all that is in it: users reach nothing meanwhile, and the plan
+    says so. Options of volumes are not brought back: a volume would have to be deleted. Files that Compose cannot read
+    are no obstacle.
     """
     _put_back(
         directory,

@@ -16,6 +16,7 @@ from rollback.outcome import NothingToDo, Refused
 from rollback.parts import files
 from rollback.parts.colours import blue_serves
 from rollback.parts.images import ImageRecord
+from rollback.parts.networks import Networks
 from rollback.parts.pin import Pin
 from rollback.parts.retired import Retired
 from rollback.parts.standin import release_compose
@@ -40,7 +41,8 @@ def survey(deployment: Deployment, version: str, run: str) -> dict[str, Any]:
 
     Raises:
         Refused: unknown, bad or damaged release; its Compose files cannot be read together with the env files of now;
-            an image that they name is not here, or nobody knows which release it is; another colour serves.
+            an image that they name is not here, or nobody knows which release it is; another colour serves; a network
+            has to be made anew and something else is in it.
         NothingToDo: files and containers are as in the release already.
     """
     blue_serves(deployment)
@@ -55,10 +57,30 @@ def survey(deployment: Deployment, version: str, run: str) -> dict[str, Any]:
     pin = Pin(deployment, release)
     changed, differing = pin.changed_roles(), files.differing(deployment.root, release.files[PART])
     added, others = _added(deployment, release), pin.unlike_running()
+    networks = _networks(deployment, release, added)
+    if networks:
+        # nobody can be moved beside while the network is taken away
+        changed, others = [], sorted({*others, *networks[1]})
     if not (changed or differing or added or others):
         raise NothingToDo(f"The Compose files are those of {release.version}, and what runs was made from them.")
     told = [*(f"{name} is put back" for name in differing), *_told(deployment, added, others)]
-    return {**target.facts(pin, PART, run, images, changed, told), **facts(deployment, others), "added": added}
+    told += [f"the network {one} is made anew, with all that is in it: users reach nothing meanwhile"
+             for one in networks[0]] if networks else []  # fmt: skip
+    known = {**facts(deployment, others), "added": added, "networks": networks[0] if networks else []}
+    return {**target.facts(pin, PART, run, images, changed, told), **known}
+
+
+def _networks(
+    deployment: Deployment, release: Release, added: dict[str, list[str]]
+) -> tuple[list[str], list[str]] | None:
+    """Networks that were made from another definition, and all services in them; None where there are none."""
+    networks = Networks(deployment, release_compose(deployment, release))
+    unlike = networks.unlike()
+    if not unlike:
+        return None
+    services = networks.services(unlike)
+    networks.alone(unlike, [*services, *added])
+    return unlike, services
 
 
 def _images(deployment: Deployment, release: Release) -> dict[str, ImageRecord]:

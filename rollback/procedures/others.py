@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollback import commands
 from rollback.outcome import Failed
+from rollback.parts.networks import Networks
 from rollback.plan import Plan, Reading, Step
 from rollback.procedures.application import Procedure
 
@@ -75,13 +76,23 @@ class Others(Procedure):
             steps=(
                 self.preflight.recorded(),
                 self._files(),
-                *((self._made_anew(),) if self._first else ()),
-                *((*self._beside(), *self._replaced()) if self.facts["roles"] else ()),
-                *self._more(),
+                *self._anew(),
                 *self._proof(),
             ),
             notes=tuple(self._notes()),
         )
+
+    def _anew(self) -> tuple[Step, ...]:
+        if self._networks:
+            # what the release does not have must not be in a network that is taken away
+            return (*self._more(), self._networks_anew())
+        first = (self._made_anew(),) if self._first else ()
+        beside = (*self._beside(), *self._replaced()) if self.facts["roles"] else ()
+        return (*first, *beside, *self._more())
+
+    @property
+    def _networks(self) -> list[str]:
+        return list(self.facts.get("networks", ()))
 
     def _title(self) -> str:
         return self._summary()
@@ -121,6 +132,29 @@ class Others(Procedure):
             lambda: self.pin.up(services, self.deployment.settings.timing.healthy),
             lambda: self._made_back(services),
         )
+
+    def _networks_anew(self) -> Step:
+        return Step(
+            f"network {', '.join(self._networks)} as in {self.release.version}, and all that is in it",
+            "a network cannot be changed, and cannot be taken away while somebody is in it",
+            self._networked,
+            self._network,
+            self._network_back,
+        )
+
+    def _networked(self) -> Reading:
+        now = Networks(self.deployment, self.deployment.compose).reading(self._networks, self._first)
+        return self._alike(self._first) if now.holds else now
+
+    def _network(self) -> None:
+        Networks(self.deployment, self.deployment.compose).anew(self._networks, self._first)
+        self.pin.up(self._first, self.deployment.settings.timing.healthy)
+
+    def _network_back(self) -> None:
+        self._files_back()
+        known = [one for one in self._first if one in self.deployment.hashes(self.deployment.compose)]
+        Networks(self.deployment, self.deployment.compose).anew(self._networks, known)
+        self._made_back(self._first)
 
     def _edge_up(self) -> Step:
         return Step(
