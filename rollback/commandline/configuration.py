@@ -44,6 +44,8 @@ def nginx(
     nginx tests the files in a container of its own, with the names that they need, before the real one sees them. A
     reload is believed when the edge answers a new generation on the listener that users reach; one that is accepted and
     not applied is put back. Which containers serve stays as it is, and files that VERSION did not have are set aside.
+    What is under way has as long as nginx's `worker_shutdown_timeout` gives it (30 s in the reference); WebSockets and
+    answers that take longer are ended then.
     """
     _put_back(
         directory,
@@ -67,6 +69,8 @@ def certificates(
     Before they serve a client shakes hands with each of them: the key fits, the chain is whole, every host name is
     covered, the dates are good for some days still (`certificates` in rollback.toml), and nobody else can read the key;
     else VERSION is refused. Afterwards every TLS listener of the edge is asked which certificate it shows.
+    What is under way has as long as nginx's `worker_shutdown_timeout` gives it (30 s in the reference); WebSockets and
+    answers that take longer are ended then.
     """
     _put_back(
         directory,
