@@ -124,6 +124,11 @@ def stop(names: Sequence[str], *, seconds: int) -> Argv:
     return ["docker", "stop", "--time", str(seconds), *names]
 
 
+def attached(container: str) -> Argv:
+    """Start a container that was made, and have its output and its exit code."""
+    return ["docker", "start", "--attach", container]
+
+
 def restart(names: Sequence[str], *, seconds: int) -> Argv:
     """Stop containers in their own time, up to these seconds, and start them, also those that have died."""
     return ["docker", "restart", "--time", str(seconds), *names]
@@ -208,10 +213,21 @@ def program(  # noqa: PLR0913 -- the words of one long command
 
 
 def trial(  # noqa: PLR0913 -- the words of one long command
-    words: Sequence[str], *, image: str, name: str, label: str, network: str, mounts: Sequence[str]
+    words: Sequence[str],
+    *,
+    image: str,
+    name: str,
+    label: str,
+    network: str,
+    mounts: Sequence[str],
+    waits: bool = False,
 ) -> Argv:
-    """A program of a service with the service's own mounts, read only, in a container that is removed when it ends."""
-    argv = ["docker", "run", "--rm", "--name", name, "--label", label, "--network", network, "--entrypoint", words[0]]
+    """A program of a service with the service's own mounts, read only, in a container that is removed when it ends.
+
+    One that `waits` is made and not started: it may be given more networks first, and its maker removes it.
+    """
+    argv = ["docker", *(["create"] if waits else ["run", "--rm"]), "--name", name, "--label", label]
+    argv += ["--network", network, "--entrypoint", words[0]]
     for one in mounts:
         argv += ["--mount", f"{one},readonly"]
     return [*argv, image, *words[1:]]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import docker
 import pytest
 
-from fixtures import cutover, switching
+from fixtures import cutover, edge, switching
 from fixtures.case import finding
 from fixtures.checks.residue import Allowed
 from fixtures.checks.zero import broken, zero
@@ -109,7 +109,24 @@ def zero_downtime(case: Case, drill: Bench) -> list[Finding]:
     found = zero(events, (BLUE, GOOD), load.projects())
     figures = {**found.figures, "switch_s": max(took)}
     there = Finding(found.check, found.verdict, found.reason, found.count, found.first, found.worst, figures)
-    return [there, *_controls(load)]
+    return [there, *_controls(load), _retired(stack)]
+
+
+def _retired(stack: Stack) -> Finding:
+    """Users are on green, both run: blue is stopped and kept, and users notice nothing of it."""
+    done = stack.rollback("switch", "green", "--retire", "--yes")
+    found = stopped_and_served(stack, GOOD)
+    stack.compose("up", "-d", "--wait", "backend").check()
+    return finding("retired", good=done.status == 0 and not found, text=f"exit {done.status}; {found} {done.stderr}")
+
+
+def stopped_and_served(stack: Stack, version: str) -> str:
+    """What is wrong: blue is kept and does not run, and users are served by the other one."""
+    with closing(docker.from_env()) as client:
+        state = client.containers.get(f"{stack.project}-backend-1").status
+    answered = edge.answer(stack.edge_http, "/api/version").body
+    wrong = [] if state == "exited" else [f"blue is {state}"]
+    return "; ".join(wrong + ([] if version in answered else [f"users are answered {answered}"]))
 
 
 def _controls(load: switching.OpenLoop) -> list[Finding]:
@@ -239,5 +256,38 @@ def test_edge_restarted_in_the_middle(drill: Bench) -> None:
             operator=struck("green watched for", edge_restarts),
             serves={"read": GOOD, "write": GOOD},
             objective=OBJECTIVE,
+        )
+    )
+
+
+def edited_by_hand(drill: Drill) -> None:
+    """Somebody has the file lead to green and never reloads nginx: users are with blue still."""
+    switching.green_is(drill.stack, GOOD)
+    path = drill.stack.checkout / "nginx/upstream.conf"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace(f"{switching.BLUE}:5001", f"{switching.GREEN}:5001"), encoding="utf-8")
+
+
+def blue_stopped(case: Case) -> list[Finding]:
+    """Only after users were moved; it is started again for whatever looks at the stack afterwards."""
+    found = stopped_and_served(case.stack, GOOD)
+    case.stack.compose("up", "-d", "--wait", "backend").check()
+    return [finding("retired", good=not found, text=found)]
+
+
+@pytest.mark.exhaustive("the same steps as in switch-zero; that the file is not believed has its unit tests")
+@pytest.mark.drill(id="switch-by-hand", **FACTS, objective=OBJECTIVE)
+def test_file_that_nginx_never_read_stops_nobody(drill: Bench) -> None:
+    """Blue, which users are on, is stopped only after they are on green, whatever the edge's file says."""
+    drill(
+        switched(
+            GOOD,
+            before_command=edited_by_hand,
+            command=("switch", "--retire", "green"),
+            # the plain `up` before it has started blue
+            again=0,
+            serves={"read": GOOD, "write": GOOD},
+            objective=OBJECTIVE,
+            further=blue_stopped,
         )
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -12,7 +11,7 @@ from psycopg import sql
 from fixtures.case import finding
 from fixtures.checks.evidence import Budget
 from fixtures.faults.candidates import GOOD
-from fixtures.faults.environment import FILE, KINDS, broken
+from fixtures.faults.environment import FILE, KINDS, broken, with_password
 from fixtures.scenario import AFTER_APPLICATION, Scenario
 from fixtures.variations import each
 
@@ -33,14 +32,12 @@ HARDEST = "jwt"
 def odd_password(drill: Drill) -> None:
     """The team has a password with `$` and `#`, quoted as Compose needs it, before the release is recorded."""
     stack = drill.stack
-    fresh = f"{stack.secrets['POSTGRES_PASSWORD']}$ecret"
+    fresh = f"{stack.secrets['POSTGRES_PASSWORD']}$ec#ret"
     with psycopg.connect(stack.dsn, autocommit=True) as connection:
         connection.execute(sql.SQL("ALTER ROLE postgres PASSWORD {}").format(sql.Literal(fresh)))
     stack.secrets["POSTGRES_PASSWORD"] = fresh
     path = stack.checkout / FILE
-    url = f"postgresql://postgres:{fresh}@db:5432/spheroseg?application_name=a%23b"
-    line = f"DATABASE_URL='{url}'".replace("\\", r"\\")
-    path.write_text(re.sub(r"^DATABASE_URL=.*$", line, path.read_text(encoding="utf-8"), flags=re.MULTILINE), "utf-8")
+    path.write_text(with_password(path.read_text(encoding="utf-8"), fresh), "utf-8")
     stack.compose("up", "-d", "--wait").check()
     stack.reload_edge()
 

@@ -129,6 +129,11 @@ TABLE = {
             " --mount type=bind,source=/a,target=/b,readonly i -t"
         ),
     ),
+    "trial that waits": (
+        commands.trial(["nginx"], image="i", name="n", label="l=1", network="net", mounts=[], waits=True),
+        words("docker create --name n --label l=1 --network net --entrypoint nginx i"),
+    ),
+    "attached": (commands.attached("c1"), words("docker start --attach c1")),
     "scratch": (
         commands.scratch("i", name="n", label="l=1", settings=["fsync=off"]),
         words(

@@ -46,6 +46,7 @@ GOLDEN = """\
 upstream backend { server backend:5001; }
 upstream frontend { server p-frontend-r1:80; server frontend-prod:80 backup; }
 server { listen 8080; server_name generation.rollback.invalid; location = /status { stub_status; } \
+location = /leads { default_type text/plain; return 200 "backend backend:5001\\nfrontend p-frontend-r1:80\\n"; } \
 location / { default_type text/plain; return 200 "r1-beside\\n"; } }
 """
 

@@ -44,6 +44,8 @@ def nginx(
     nginx tests the files in a container of its own, with the names that they need, before the real one sees them. A
     reload is believed when the edge answers a new generation on the listener that users reach; one that is accepted and
     not applied is put back. Which containers serve stays as it is, and files that VERSION did not have are set aside.
+    What is under way has as long as nginx's `worker_shutdown_timeout` gives it (30 s in the reference); WebSockets and
+    answers that take longer are ended then.
     """
     _put_back(
         directory,
@@ -67,6 +69,8 @@ def certificates(
     Before they serve a client shakes hands with each of them: the key fits, the chain is whole, every host name is
     covered, the dates are good for some days still (`certificates` in rollback.toml), and nobody else can read the key;
     else VERSION is refused. Afterwards every TLS listener of the edge is asked which certificate it shows.
+    What is under way has as long as nginx's `worker_shutdown_timeout` gives it (30 s in the reference); WebSockets and
+    answers that take longer are ended then.
     """
     _put_back(
         directory,
@@ -89,7 +93,8 @@ def environment(
 
     The plan tells which variables change for which service, never to what, as Compose itself reads them. The services
     that they change start beside with them, prove themselves and take over at the edge before the others are stopped.
-    If the files name other images, `rollback application` is the way.
+    Services that no release has (Redis, the database, the edge) are made anew by Compose on their volumes, each away
+    for a moment, and the plan says which. If the files name other images, `rollback application` is the way.
     """
     _put_back(directory, Speaker(as_json, yes), env.NAME, lambda of, run: env.survey(of, version, run), plan=plan)
 
@@ -106,7 +111,9 @@ def compose(
 
     Released services go back traffic-first; others (the edge, the database) are made anew by Compose, and the plan says
     which. Services that VERSION does not have are stopped and removed with their log and an image kept; volumes stay.
-    Files that Compose cannot read are no obstacle.
+    A network whose definition changed is made anew with all that is in it: users reach nothing meanwhile, and the plan
+    says so. Options of volumes are not brought back: a volume would have to be deleted. Files that Compose cannot read
+    are no obstacle.
     """
     _put_back(
         directory,

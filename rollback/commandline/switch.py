@@ -26,9 +26,11 @@ def switch(  # noqa: PLR0913 -- the words of the command
 ) -> None:
     """Move users to the other colour of a service without anybody noticing, blue-green.
 
-    COLOUR is started if it does not run, proves that it is healthy and can work with the schema, takes over at the edge
-    and is watched for [switch] bake_seconds: if it turns bad, users go back at once (exit 30). Then what runs on the
-    other one ends where it began. The other one stays warm for an instant way back, until `--retire` stops it.
+    COLOUR is started if it does not run, proves that it is healthy and can work with the schema (by its own word, or as
+    its image was recorded; where nobody says, that is told and it passes), takes over at the edge and is watched for
+    [switch] bake_seconds: if it turns bad, users go back at once (exit 30). Then what runs on the other one ends where
+    it began. The other one stays warm for an instant way back, until `--retire` stops it: after nginx has read the
+    edge's file anew and COLOUR answered through it. A file that was edited by hand is not believed.
     """
     deployment, speaker = Deployment.load(directory), Speaker(as_json, yes)
 

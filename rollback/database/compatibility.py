@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rollback.deployment import Deployment
     from rollback.release import Release
 
-__all__ = ["Fit", "check", "fit", "notes"]
+__all__ = ["Fit", "check", "fit", "notes", "recorded"]
 
 
 def check(release: Release, applied: list[str]) -> str:
@@ -68,7 +68,7 @@ def fit(deployment: Deployment, head: str) -> Fit:
     answers = {role: deployment.through_edge(one.version) for role, one in asked.items()}
     silent = [role for role, one in answers.items() if one.version is None]
     stated = [one.stated for one in answers.values() if one.stated]
-    stated = stated or [heads for role in silent if (heads := _recorded(deployment, role))]
+    stated = stated or [heads for role in silent if (heads := recorded(deployment, role))]
     against = [heads for heads in stated if head not in heads]
     at = f"migration {head or 'none'}"
     return Fit(
@@ -81,9 +81,15 @@ def fit(deployment: Deployment, head: str) -> Fit:
     )
 
 
-def _recorded(deployment: Deployment, role: str) -> list[str]:
-    """What the newest release that was recorded with the image that runs works with."""
-    running = {one.image for one in deployment.serving(deployment.settings.services[role].service)}
+def recorded(deployment: Deployment, role: str, service: str = "") -> list[str]:
+    """What the newest release that was recorded with the image that runs works with.
+
+    Args:
+        deployment: the live system.
+        role: whose image it is.
+        service: the Compose service that runs it, where it is another than the role's own.
+    """
+    running = {one.image for one in deployment.serving(service or deployment.settings.services[role].service)}
     shelf = Shelf(deployment).all()
     known = [one.works_with for one in shelf if role in one.images and one.images[role].id in running]
     return known[-1] if known else []

@@ -73,8 +73,13 @@ def measure(deployment: Deployment, began: datetime) -> dict[str, Any]:
         return {"reason": f"the edge's log cannot be read: {error}"}
 
 
-def since(deployment: Deployment, at: datetime) -> Count:
+def since(deployment: Deployment, at: datetime, *, latest: int | None = None) -> Count:
     """Count from an instant until now.
+
+    Args:
+        deployment: whose edge.
+        at: the instant.
+        latest: so many lines at most, the last ones: the engine reads a log from its beginning unless it is told.
 
     Raises:
         Failed: the edge has no container, or its log cannot be read.
@@ -86,7 +91,8 @@ def since(deployment: Deployment, at: datetime) -> Count:
     with tempfile.TemporaryDirectory(prefix="rollback-") as folder:
         path = Path(folder) / "edge.log"
         stamp = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        result = deployment.engine.save(commands.logs(there[0].name, since=stamp), path, both=True, seconds=_SECONDS)
+        argv = commands.logs(there[0].name, tail=latest, since=stamp)
+        result = deployment.engine.save(argv, path, both=True, seconds=_SECONDS)
         if result.code != 0:
             raise Failed(f"`docker logs` ended with {result.code}.")
         with path.open(encoding="utf-8", errors="replace") as lines:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rollback import commands
+from rollback.database.compatibility import recorded
 from rollback.engine import wait_for
 from rollback.outcome import Refused, Stop, UsageError
 from rollback.parts.edge import Edge
@@ -87,7 +88,10 @@ class Colours:
         return f"Last lines of {there[0].name}: {(result.out + result.err).strip()}"
 
     def proven(self, name: str, head: str) -> Reading:
-        """Whether it is healthy and can work with the schema, by its own word, asked from inside the edge."""
+        """Whether it is healthy and can work with the schema, asked from inside the edge.
+
+        By its own word, or else by what its image was recorded with; where nobody says, that is said.
+        """
         table = self.deployment.settings
         one = table.services[table.switch.role]
         base = f"http://{self.service(name)}:{one.port}"
@@ -97,10 +101,13 @@ class Colours:
             return Reading(holds=False, seen=stop.found)
         if health.status != _OK or version.version is None:
             return Reading(holds=False, seen=f"{name} health {health.status or 'no answer'}: {health.body[:120]}")
-        if version.stated and head not in version.stated:
-            needs = ", ".join(version.stated)
-            return Reading(holds=False, seen=f"{name} works with migration {needs}, the database is at {head}")
-        return Reading(holds=True, seen=f"{name} answers as {version.version}, healthy")
+        # by its own word first; a colour that says nothing of it may have been recorded
+        works = version.stated or recorded(self.deployment, table.switch.role, self.service(name))
+        if works and head not in works:
+            seen = f"{name} works with migration {', '.join(works)}, the database is at {head or 'none'}"
+            return Reading(holds=False, seen=seen)
+        unknown = f"; whether it works with migration {head or 'none'} nobody says, no recorded release either"
+        return Reading(holds=True, seen=f"{name} answers as {version.version}, healthy{'' if works else unknown}")
 
     def prove(self, name: str, head: str) -> None:
         """Wait until it is.
@@ -115,10 +122,12 @@ class Colours:
             raise Refused(f"{stop.found} {self._log(name)}", "mend that colour; nothing was changed") from stop
 
     def serves(self, name: str) -> Reading:
-        """Whether users get it: it leads there, and the edge's own listener answers healthy."""
+        """Whether users get it: file and nginx lead there, and the edge's own listener answers healthy."""
         table = self.deployment.settings
         if self.serving() != name:
-            return Reading(holds=False, seen=f"the edge leads to {self.serving() or 'neither colour'}")
+            return Reading(holds=False, seen=f"the edge's file leads to {self.serving() or 'neither colour'}")
+        if Edge(self.deployment).applied().get(table.switch.role) != self.service(name):
+            return Reading(holds=False, seen=f"the edge's file leads to {name}, and nginx does not say so")
         answer = self.deployment.through_edge(table.services[table.switch.role].health)
         return Reading(answer.status == _OK, f"{name} through the edge: {answer.status or 'no answer'}")
 

@@ -32,6 +32,7 @@ MARKER_HOST = "generation.rollback.invalid"
 SWITCH_SECONDS = 15
 
 _LEADS = re.compile(r"^\s*upstream\s+([\w.-]+)\s*\{\s*server\s+([^\s:;]+)", re.MULTILINE)
+_TOLD = re.compile(r"^([\w.-]+) ([^\s:]+):\d+$", re.MULTILINE)
 _WAITING = re.compile(r"Waiting: (\d+)")
 
 _MASTER, _ACCEPTS = "nginx: master process ", "nginx: worker process "
@@ -56,11 +57,13 @@ class Route:
 
 
 def upstreams(routes: list[Route], generation: str, port: int) -> str:
-    """The whole upstream file."""
+    """The whole upstream file; nginx can say itself to whom the one that it has read leads."""
+    leads = "".join(f"{route.upstream} {route.server}\\n" for route in routes)
     return (
         "# Written by rollback: which containers serve, and the generation that proves it.\n"
         + "".join(route.line() for route in routes)
         + f"server {{ listen {port}; server_name {MARKER_HOST}; location = /status {{ stub_status; }} "
+        + f'location = /leads {{ default_type text/plain; return 200 "{leads}"; }} '
         + f'location / {{ default_type text/plain; return 200 "{generation}\\n"; }} }}\n'
     )
 
@@ -96,7 +99,14 @@ class Edge:
     def leads(self) -> dict[str, str]:
         """By role the server that its upstream leads to, as the upstream file has it."""
         text = self.file.read_text(encoding="utf-8", errors="replace") if self.file.is_file() else ""
-        found = dict(_LEADS.findall(text))
+        return self._by_role(dict(_LEADS.findall(text)))
+
+    def applied(self) -> dict[str, str]:
+        """The same in nginx's own words, of the file that it has read; nothing of a file that was not written here."""
+        answer = self.deployment.through_edge("/leads", f"Host: {MARKER_HOST}")
+        return self._by_role(dict(_TOLD.findall(answer.body)))
+
+    def _by_role(self, found: dict[str, str]) -> dict[str, str]:
         table = self.deployment.settings.services
         return {role: found[one.upstream] for role, one in table.items() if one.upstream in found}
 
@@ -123,8 +133,13 @@ class Edge:
         seen = self.generation()
         return Reading(seen == generation, f"the edge answers generation {seen or '(none)'}")
 
-    def switch(self, generation: str, content: str) -> None:
+    def switch(self, generation: str, content: str, *, anew: bool = False) -> None:
         """Put an upstream file into force; on any failure the file of before is put back.
+
+        Args:
+            generation: what the edge has to answer.
+            content: the file.
+            anew: Compose's files have the edge otherwise than it runs: it is made anew and reads the file then.
 
         Raises:
             Failed: nginx refused the file, or accepted it and did not apply it.
@@ -133,7 +148,7 @@ class Edge:
         files.write(self.file, content)
         try:
             with self._closing():
-                self._apply()
+                self._apply(anew=anew)
             wait_until(
                 lambda: ((now := self.reading(generation)).holds, now.seen),
                 seconds=SWITCH_SECONDS,
@@ -180,11 +195,11 @@ class Edge:
         found = _WAITING.search(answer.body)
         return int(found[1]) if found else 0
 
-    def _apply(self) -> None:
+    def _apply(self, *, anew: bool) -> None:
         table = self.deployment.settings
-        if self.deployment.edge_running() is None:
+        if anew or self.deployment.edge_running() is None:
             # one that dies at every start waits longer and longer: it begins anew
-            stuck = [one.id for one in self.deployment.serving(table.edge.service)]
+            stuck = [one.id for one in self.deployment.serving(table.edge.service) if not one.running]
             if stuck:
                 self.deployment.engine.ask(commands.stop(stuck, seconds=table.timing.stop))
             up = self.deployment.compose.up([table.edge.service], wait_seconds=table.timing.healthy)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from rollback.deployment import Deployment
+    from rollback.engine import Result
 
 __all__ = ["Places", "dump", "places", "spared", "test"]
 
@@ -115,7 +116,7 @@ def _inside(one: dict[str, Any], root: Path) -> Path | None:
 
 
 def test(deployment: Deployment, laid_out: Path, names: Collection[str]) -> str:
-    """Have nginx test a tree as the edge would see it: same image, same mounts, same network, no port of the host.
+    """Have nginx test a tree as the edge would see it: same image, same mounts, same networks, no port of the host.
 
     Args:
         deployment: whose edge.
@@ -130,21 +131,31 @@ def test(deployment: Deployment, laid_out: Path, names: Collection[str]) -> str:
     """
     there = places(deployment)
     there.seen(names)
-    network = next(iter(there.raw["NetworkSettings"]["Networks"]), "none")
-    argv = commands.trial(
-        _dumping(deployment),
-        image=there.raw["Image"],
-        name=disposable.name("nginx-test"),
-        label=disposable.label(),
-        network=network,
-        mounts=there.mounts(laid_out),
-    )
-    result = deployment.engine.run(argv)
+    result = _tried(deployment, there, laid_out)
     if result.code != 0:
         said = [line for line in result.err.splitlines() if "[emerg]" in line or "[alert]" in line]
         words = "; ".join(said) or result.err.strip()
         raise Refused(f"nginx refuses these files: {words}.", "choose another release")
     return result.out
+
+
+def _tried(deployment: Deployment, there: Places, laid_out: Path) -> Result:
+    """The names in the files are resolved in every network that the edge is in, so the trial is in all of them."""
+    first, *more = [*there.raw["NetworkSettings"]["Networks"]] or ["none"]
+    name, engine = disposable.name("nginx-test"), deployment.engine
+    argv = commands.trial(
+        _dumping(deployment),
+        image=there.raw["Image"],
+        name=name,
+        label=disposable.label(),
+        network=first,
+        mounts=there.mounts(laid_out),
+        waits=True,
+    )
+    with disposable.started(engine, name, argv):
+        for network in more:
+            engine.ask(commands.network_connect(network, name, []))
+        return engine.run(commands.attached(name))
 
 
 def dump(deployment: Deployment) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rollback import commands
 from rollback.engine import wait_until
@@ -49,22 +49,26 @@ def release_compose(deployment: Deployment, release: Release, overlay: Path | No
 
 
 def overlay_text(deployment: Deployment, release: Release, images: dict[str, str]) -> str:
-    """A Compose overlay: image and recorded env files for the services of the given roles."""
-    unresolved = deployment.config_unresolved(release_compose(deployment, release))
+    """A Compose overlay: the images of the given roles, and the recorded env files of every service that has some."""
+    unresolved = deployment.config_unresolved(release_compose(deployment, release))["services"]
+    named = {release.images[role].service: image for role, image in images.items()}
     lines = ["services:"]
-    for role, image in images.items():
-        service = release.images[role].service
-        lines += [f"  {json.dumps(service)}:", f"    image: {json.dumps(image)}"]
-        entries = unresolved["services"][service].get("env_file") or []
-        if entries:
-            lines.append("    env_file: !override")
-        for entry in entries:
-            path = _recorded(deployment, release, Path(entry["path"]))
-            lines += [
-                f"      - path: {json.dumps(str(path))}",
-                f"        required: {json.dumps(entry.get('required', True))}",
-            ]
+    for service in sorted({*named, *(name for name, one in unresolved.items() if one.get("env_file"))}):
+        lines.append(f"  {json.dumps(service)}:")
+        lines += [f"    image: {json.dumps(named[service])}"] if service in named else []
+        lines += _env_files(deployment, release, unresolved[service].get("env_file") or [])
     return "\n".join(lines) + "\n"
+
+
+def _env_files(deployment: Deployment, release: Release, entries: list[dict[str, Any]]) -> list[str]:
+    lines = ["    env_file: !override"] if entries else []
+    for entry in entries:
+        path = _recorded(deployment, release, Path(entry["path"]))
+        lines += [
+            f"      - path: {json.dumps(str(path))}",
+            f"        required: {json.dumps(entry.get('required', True))}",
+        ]
+    return lines
 
 
 def _recorded(deployment: Deployment, release: Release, path: Path) -> Path:

@@ -14,6 +14,7 @@ from rollback.documents.preflight import Preflight
 from rollback.documents.verification import verify
 from rollback.engine import wait_for, wait_until
 from rollback.parts.edge import Edge
+from rollback.parts.networks import Networks
 from rollback.parts.pin import Pin
 from rollback.parts.rebuild import Rebuild
 from rollback.parts.retired import Retired
@@ -117,11 +118,16 @@ class Procedure:
             Step(
                 "a plain `docker compose up -d` changes nothing",
                 "a rollback that the next `up` undoes is none",
-                self.pin.settled,
+                self._settled,
                 _nothing,
             ),
             Step(f"{self.release.version} verified", "done is what has been seen", self._verified, _nothing),
         )
+
+    def _settled(self) -> Reading:
+        """Of services, and of the networks that they are in."""
+        unlike = Networks(self.deployment, self.deployment.compose).unlike()
+        return Reading(holds=False, seen=f"network {', '.join(unlike)} otherwise") if unlike else self.pin.settled()
 
     def _summary(self) -> str:
         roles = ", ".join(self.facts["roles"]) or "no service"

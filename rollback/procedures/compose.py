@@ -16,17 +16,19 @@ from rollback.outcome import NothingToDo, Refused
 from rollback.parts import files
 from rollback.parts.colours import blue_serves
 from rollback.parts.images import ImageRecord
+from rollback.parts.networks import Networks
 from rollback.parts.pin import Pin
 from rollback.parts.retired import Retired
 from rollback.parts.standin import release_compose
-from rollback.plan import Plan, Reading, Step
+from rollback.plan import Reading, Step
 from rollback.procedures import target
-from rollback.procedures.application import Procedure
+from rollback.procedures.others import Others, facts
+from rollback.procedures.others import told as of_others
 from rollback.release import Shelf
 
 if TYPE_CHECKING:
     from rollback.deployment import Deployment
-    from rollback.plan import Plan as PlanType
+    from rollback.plan import Plan
     from rollback.release import Release
 
 __all__ = ["NAME", "plan", "survey"]
@@ -39,7 +41,8 @@ def survey(deployment: Deployment, version: str, run: str) -> dict[str, Any]:
 
     Raises:
         Refused: unknown, bad or damaged release; its Compose files cannot be read together with the env files of now;
-            an image that they name is not here, or nobody knows which release it is; another colour serves.
+            an image that they name is not here, or nobody knows which release it is; another colour serves; a network
+            has to be made anew and something else is in it.
         NothingToDo: files and containers are as in the release already.
     """
     blue_serves(deployment)
@@ -54,10 +57,30 @@ def survey(deployment: Deployment, version: str, run: str) -> dict[str, Any]:
     pin = Pin(deployment, release)
     changed, differing = pin.changed_roles(), files.differing(deployment.root, release.files[PART])
     added, others = _added(deployment, release), pin.unlike_running()
+    networks = _networks(deployment, release, added)
+    if networks:
+        # nobody can be moved beside while the network is taken away
+        changed, others = [], sorted({*others, *networks[1]})
     if not (changed or differing or added or others):
         raise NothingToDo(f"The Compose files are those of {release.version}, and what runs was made from them.")
     told = [*(f"{name} is put back" for name in differing), *_told(deployment, added, others)]
-    return {**target.facts(pin, PART, run, images, changed, told), "others": others, "added": added}
+    told += [f"the network {one} is made anew, with all that is in it: users reach nothing meanwhile"
+             for one in networks[0]] if networks else []  # fmt: skip
+    known = {**facts(deployment, others), "added": added, "networks": networks[0] if networks else []}
+    return {**target.facts(pin, PART, run, images, changed, told), **known}
+
+
+def _networks(
+    deployment: Deployment, release: Release, added: dict[str, list[str]]
+) -> tuple[list[str], list[str]] | None:
+    """Networks that were made from another definition, and all services in them; None where there are none."""
+    networks = Networks(deployment, release_compose(deployment, release))
+    unlike = networks.unlike()
+    if not unlike:
+        return None
+    services = networks.services(unlike)
+    networks.alone(unlike, [*services, *added])
+    return unlike, services
 
 
 def _images(deployment: Deployment, release: Release) -> dict[str, ImageRecord]:
@@ -97,63 +120,23 @@ def _told(deployment: Deployment, added: dict[str, list[str]], others: list[str]
         told.append(
             "its volumes stay: `rollback volume list` names them, `rollback volume drop` deletes what nothing needs"
         )
-    away = deployment.settings.edge.service in others
-    told += [f"{one} is made anew by Compose: it is away for a moment" for one in others]
-    return [*told, "users reach nothing while the edge is made anew"] if away else told
+    return [*told, *of_others(deployment, others)]
 
 
-def plan(deployment: Deployment, facts: dict[str, Any]) -> PlanType:
+def plan(deployment: Deployment, facts: dict[str, Any]) -> Plan:
     """The plan for what `survey` found."""
     return _Compose.of(deployment, facts).plan()
 
 
 @dataclass(frozen=True)
-class _Compose(Procedure):
-    """The files first: an edge that does not run because of them has to come up before anybody can be moved."""
+class _Compose(Others):
+    """What the bad files added goes when the release serves."""
 
-    def plan(self) -> Plan:
-        """Top to bottom as the operator reads it."""
-        beside = (self._started_beside(), self._proven_beside(), self._users_moved(), self._drained())
-        return Plan(
-            procedure=NAME,
-            arguments=self.facts,
-            run=self.facts["run"],
-            summary=f"put the Compose files back as {self.release.version} had them",
-            steps=(
-                self.preflight.recorded(),
-                self._files(),
-                *((self._others(),) if self.facts["others"] else ()),
-                *((*beside, *self._replaced()) if self.facts["roles"] else ()),
-                *((self._removed(),) if self.facts["added"] else ()),
-                *self._proof(),
-            ),
-            notes=tuple(self._notes()),
-        )
+    def _title(self) -> str:
+        return f"put the Compose files back as {self.release.version} had them"
 
-    def _files(self) -> Step:
-        return Step(
-            f"Compose files as in {self.release.version}",
-            "what Compose does from now on, it does by these",
-            self.pin.reading,
-            self.pin.put,
-            lambda: self.preflight.restore_files([one.path for one in self.release.files[PART]]),
-        )
-
-    def _others(self) -> Step:
-        services = list(self.facts["others"])
-        return Step(
-            f"{', '.join(services)} as in {self.release.version}",
-            "Compose makes them anew, and waits until they are healthy",
-            lambda: self._alike(services),
-            lambda: self.pin.up(services, self.deployment.settings.timing.healthy),
-        )
-
-    def _alike(self, services: list[str]) -> Reading:
-        wrong = sorted(set(self.pin.unlike_running()) & set(services))
-        ill = sorted(one.service for one in self.deployment.containers() if one.service in services and not one.well)
-        told = [f"{', '.join(wrong)} otherwise"] if wrong else []
-        told += [f"{', '.join(ill)} not well"] if ill else []
-        return Reading(not told, "; ".join(told) or "as these files say, and healthy")
+    def _more(self) -> tuple[Step, ...]:
+        return (self._removed(),) if self.facts["added"] else ()
 
     def _removed(self) -> Step:
         added = self.facts["added"]

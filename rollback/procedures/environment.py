@@ -2,7 +2,8 @@
 
 What Compose makes of the files decides what is restarted: another parser reads quotes, comments and `$` otherwise.
 The plan is that of the application, with the images of now: the services start beside with the files of the release,
-prove themselves, take over at the edge, and only then are those with the bad files stopped.
+prove themselves, take over at the edge, and only then are those with the bad files stopped. Other services that the
+files change (Redis, the database, the edge) are made anew by Compose on their volumes; the plan says which.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from rollback.parts import files
 from rollback.parts.colours import blue_serves
 from rollback.parts.pin import Pin
 from rollback.parts.standin import release_compose
-from rollback.procedures import target
-from rollback.procedures.application import plan
+from rollback.procedures import application, others, target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rollback.deployment import Deployment
     from rollback.parts.images import ImageRecord
+    from rollback.plan import Plan
     from rollback.release import Release
 
 __all__ = ["NAME", "plan", "survey"]
@@ -34,8 +35,7 @@ def survey(deployment: Deployment, version: str, run: str) -> dict[str, Any]:
 
     Raises:
         Refused: unknown, bad or damaged release; Compose cannot read its env files together with the Compose files of
-            now (a required variable is missing); they name other images than those that run; they would change a
-            service that is not released; another colour serves.
+            now (a required variable is missing); they name other images than those that run; another colour serves.
         NothingToDo: files and containers are as in the release already.
     """
     blue_serves(deployment)
@@ -48,11 +48,17 @@ def survey(deployment: Deployment, version: str, run: str) -> dict[str, Any]:
     pin = Pin(deployment, release)
     _same_images(pin, images)
     changed, differing = pin.changed_roles(), files.differing(deployment.root, release.files[PART])
-    if not changed and not differing:
+    touched = pin.unlike_running()
+    if not (changed or differing or touched):
         raise NothingToDo(f"The env files are those of {release.version} already, and what runs was made from them.")
-    _others_stay(pin)
     told = [*(f"{name} is put back" for name in differing), *_keys(deployment, release)]
-    return target.facts(pin, PART, run, images, changed, told)
+    told += others.told(deployment, touched)
+    return {**target.facts(pin, PART, run, images, changed, told), **others.facts(deployment, touched)}
+
+
+def plan(deployment: Deployment, facts: dict[str, Any]) -> Plan:
+    """The plan for what `survey` found."""
+    return others.plan(deployment, facts) if facts.get("others") else application.plan(deployment, facts)
 
 
 def _same_images(pin: Pin, images: dict[str, ImageRecord]) -> None:
@@ -65,16 +71,6 @@ def _same_images(pin: Pin, images: dict[str, ImageRecord]) -> None:
                 " runs.",
                 f"`rollback application {pin.release.version}` goes back with images and files",
             )
-
-
-def _others_stay(pin: Pin) -> None:
-    others = pin.unlike_running()
-    if others:
-        raise Refused(
-            f"The env files of {pin.release.version} would change more than the released services:"
-            f" {', '.join(others)}. The next `docker compose up` would replace them.",
-            "bring what they say of it in line with what runs by hand, then repeat the command",
-        )
 
 
 def _keys(deployment: Deployment, release: Release) -> Iterator[str]:

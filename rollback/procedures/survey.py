@@ -63,5 +63,6 @@ def _others_stay(pin: Pin) -> None:
         raise Refused(
             f"The Compose and env files of {pin.release.version} would change more than the application:"
             f" {'; '.join(others)}. The next `docker compose up` would replace or lose it.",
-            "bring what they say of it in line with the checkout's by hand, then repeat the command",
+            f"put it back first: `rollback compose {pin.release.version}` or `rollback environment"
+            f" {pin.release.version}`, which make such services anew",
         )

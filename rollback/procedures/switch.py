@@ -34,6 +34,8 @@ NAME = "switch"
 WORST_SHARE = 0.05
 #: So many looks in a row that find it ill, half a second apart: one lost answer, or a restart of the edge, is none.
 _LOOKS = 6
+#: Of the edge's log, while it is watched: a log of gigabytes is not read from its beginning every half second.
+_LINES = 50_000
 
 
 def survey(deployment: Deployment, colour: str, run: str, *, retire: bool = False) -> dict[str, Any]:
@@ -48,7 +50,7 @@ def survey(deployment: Deployment, colour: str, run: str, *, retire: bool = Fals
     Raises:
         UsageError: rollback.toml has no such colour.
         Refused: the edge leads to neither colour, or does not run.
-        NothingToDo: users are there, and the other colour is stopped or shall stay.
+        NothingToDo: users are there, as nginx itself says, and the other colour is stopped or shall stay.
     """
     colours = Colours(deployment)
     other = colours.check(colour)
@@ -57,14 +59,16 @@ def survey(deployment: Deployment, colour: str, run: str, *, retire: bool = Fals
         raise Refused("The edge leads to neither colour.", "`rollback nginx last-good`")
     if deployment.edge_running() is None:
         raise Refused("The edge does not run.", "`rollback nginx last-good`")
-    there = deployment.migrations()
-    if serving == colour and not (retire and colours.containers(other)):
+    there, served = deployment.migrations(), colours.serves(colour).holds
+    if served and not (retire and colours.containers(other)):
         raise NothingToDo(f"Users are served by {colour} already.")
     return {
         "run": run,
         "colour": colour,
         "other": other,
-        "moves": serving != colour,
+        "moves": not served,
+        "file": serving,
+        "back": other if serving == other or (not served and colours.containers(other)) else colour,
         "ran": bool(colours.containers(colour)),
         "retire": retire,
         "head": there[-1] if there else "",
@@ -74,6 +78,14 @@ def survey(deployment: Deployment, colour: str, run: str, *, retire: bool = Fals
 def plan(deployment: Deployment, facts: dict[str, Any]) -> Plan:
     """The plan for what `survey` found."""
     return _Procedure(deployment, facts).plan()
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What the edge's log says of users, if it could be read."""
+
+    seen: str = ""
+    read: bool = True
 
 
 @dataclass(frozen=True)
@@ -104,19 +116,28 @@ class _Procedure:
     def plan(self) -> Plan:
         """Top to bottom as the operator reads it."""
         moving = (self._started(), self._proven(), self._moved(), self._baked(), self._drained(), self._serving())
+        # the file may have been written by hand since: it is put into force anew, and what was said of it is proven
+        staying = (self._proven(), self._moved(), self._serving())
         warm = f"{self.other} stays warm: `rollback switch {self.other}` is the way back, `--retire` stops it"
         return Plan(
             procedure=NAME,
             arguments=self.facts,
             run=self.facts["run"],
-            summary=f"users from {self.other} to {self.colour}" if self.facts["moves"] else f"stop {self.other}",
+            summary=self._summary(),
             steps=(
                 Preflight(self.deployment, self.folder).recorded(),
-                *(moving if self.facts["moves"] else ()),
+                *(moving if self.facts["moves"] else staying),
                 *((self._retired(),) if self.facts["retire"] else ()),
             ),
             notes=() if self.facts["retire"] else (warm,),
         )
+
+    def _summary(self) -> str:
+        if not self.facts["moves"]:
+            return f"stop {self.other}"
+        if self.facts.get("file") == self.colour:
+            return f"users to {self.colour}: the edge's file leads there, and it is not seen that they are served by it"
+        return f"users from {self.other} to {self.colour}"
 
     def _started(self) -> Step:
         return Step(
@@ -160,9 +181,11 @@ class _Procedure:
 
     def _move_back(self) -> None:
         """The other colour is warm: it was not let go before the new one had been watched."""
-        self._lead_to(self.other, f"{self.facts['run']}-back")
-        # an ill colour may not hear it: nginx ends what is left after a while
-        self.colours.say_farewell(self.colour)
+        back = str(self.facts.get("back", self.other))
+        self._lead_to(back, f"{self.facts['run']}-back")
+        if back != self.colour:
+            # an ill colour may not hear it: nginx ends what is left after a while
+            self.colours.say_farewell(self.colour)
         Edge(self.deployment).drain()
 
     def _baked(self) -> Step:
@@ -190,7 +213,9 @@ class _Procedure:
             progress.tell(f"watching {self.colour}: {left:.0f} s left")
             time.sleep(min(left, POLL_SECONDS * 10))
         told = self._count(began)
-        files.write(self.folder / "watched.txt", f"{told}\n", mode=0o600)
+        if not told.read:
+            raise Failed(f"What users met since they are served by {self.colour} is not known: {told.seen}")
+        files.write(self.folder / "watched.txt", f"{told.seen}\n", mode=0o600)
 
     def _look(self) -> Reading:
         """An edge that cannot be asked serves nobody."""
@@ -199,19 +224,22 @@ class _Procedure:
         except Stop as stop:
             return Reading(holds=False, seen=stop.found)
 
-    def _count(self, began: datetime) -> str:
-        """What users met since, from the edge's log.
+    def _count(self, began: datetime) -> _Told:
+        """What users met since, from the edge's log; that it cannot be read says nothing of the colour.
 
         Raises:
             Failed: too many answers by the server's fault.
         """
-        found = impact.since(self.deployment, began)
+        try:
+            found = impact.since(self.deployment, began, latest=_LINES)
+        except Stop as stop:
+            return _Told(stop.found, read=False)
         if found.failed > MAX_ERRORS and found.failed > WORST_SHARE * found.requests:
             raise Failed(
                 f"{found.failed} of {found.requests} requests failed since users are served by {self.colour}"
                 f" (limit {WORST_SHARE:.0%})."
             )
-        return f"{found.failed} of {found.requests} requests failed"
+        return _Told(f"{found.failed} of {found.requests} requests failed")
 
     def _drained(self) -> Step:
         return Step(
