@@ -31,11 +31,12 @@ TABLES = (
     'CREATE TABLE "Sessions" (ended_at timestamptz, created_at timestamptz)',
     "CREATE TABLE tokens (revoked_at timestamptz)",
     "CREATE SCHEMA rollback_attic_1",
-    "CREATE TABLE rollback_attic_1.old ()",
+    'CREATE TABLE rollback_attic_1."public.taken_back" ()',
 )
 HAS = 'there are "Sessions", tokens, users'
 NAMED = {
     "as it is": ({"Sessions": "ended_at"}, {}, ""),
+    "taken back by a rollback": ({"Sessions": "ended_at", "taken_back": "ended_at"}, {}, ""),
     "misspelt": ({"token": "revoked_at"}, {}, "[containment.tokens]: there is no table token"),
     "in other letters": ({"sessions": "ended_at"}, {}, "[containment.tokens]: there is no table sessions"),
     "a column": (

@@ -155,8 +155,15 @@ def built_and_since_then(drill: Drill) -> None:
 
 
 def watched_and_prepared(drill: Drill) -> None:
-    """The monitoring stack runs as well, and asks the database with its own copy of the password."""
+    """The monitoring stack runs as well, and asks the database with its own copy of the password.
+
+    The team of this release has no list of sessions yet.
+    """
     breach.prepared(drill)
+    toml = drill.stack.checkout / "rollback.toml"
+    text, line = toml.read_text(encoding="utf-8"), 'user_sessions = "ended_at"\n'
+    assert text.count(line) == 1, f"{line!r} stands {text.count(line)} times in rollback.toml"
+    toml.write_text(text.replace(line, ""), encoding="utf-8")
     drill.stack.monitoring.start()
 
 

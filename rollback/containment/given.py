@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rollback.database import server
+from rollback.database.attic import PREFIX
 from rollback.database.names import relation
 from rollback.database.schema.dump import ours
 
@@ -36,6 +37,9 @@ _HEARING = """
             FROM pg_rewrite) AS hearing (turn, how, before, after)
     WHERE how IN ('A', 'R') ORDER BY turn, before, after"""
 _COLUMNS = "SELECT attname::text FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped"
+_KEPT = """
+    SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE starts_with(n.nspname, %s) AND c.relname = ANY(%s))"""
 _TABLES = """
     SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
@@ -115,10 +119,16 @@ def lacking(session: Connection, table: ContainmentTable) -> list[str]:
 
 def _wrong(session: Connection, name: str, columns: Collection[str]) -> str:
     if not there(session, name):
-        return f"there is no table {name}"
+        return "" if _taken_back(session, name) else f"there is no table {name}"
     has = {str(row[0]) for row in session.execute(_COLUMNS, (_quoted(session, name),)).fetchall()}
     missing = [one for one in columns if one not in has]
     return f"{name} has no {', '.join(missing)}, but {', '.join(sorted(has))}" if missing else ""
+
+
+def _taken_back(session: Connection, name: str) -> bool:
+    """Whether a rollback took the table away, and keeps what was in it: that is no error, and nothing is open there."""
+    row = session.execute(_KEPT, (PREFIX, [name, f"public.{name}"])).fetchone()
+    return bool(row and row[0])
 
 
 def _all(session: Connection) -> str:

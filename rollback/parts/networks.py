@@ -1,14 +1,13 @@
 """The project's networks: which were made otherwise than the Compose files say, and how they are made anew.
 
-`docker compose config --hash` says nothing of them. Compose marks each with a hash of its definition and makes one that
-differs anew at the next `up`, for which it stops all that is in it; if only some of the services are named, it stops
-those and fails. So whoever brings a network back takes all of its services along.
+`docker compose config --hash` says nothing of them. Compose makes one whose definition has changed anew at the next
+`up`, for which it stops all that is in it; if only some of the services are named, it stops those and fails. So whoever
+brings a network back takes all of its services along. What Compose compares is its own, and other in each version: here
+it is what the files say of a network against what the engine has.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,15 +24,31 @@ if TYPE_CHECKING:
 
 __all__ = ["Networks"]
 
-_PROJECT, _NAME, _HASH = (f"com.docker.compose.{one}" for one in ("project", "network", "config-hash"))
+_PROJECT, _NAME = (f"com.docker.compose.{one}" for one in ("project", "network"))
 
 
-def _digest(model: dict[str, Any]) -> str:
-    """Compose's hash of a definition: that of its JSON as Go writes it."""
-    text = json.dumps(model, separators=(",", ":"), ensure_ascii=False)
-    for letter in "&<>":
-        text = text.replace(letter, f"\\u{ord(letter):04x}")
-    return hashlib.sha256(text.encode()).hexdigest()
+def _like(model: dict[str, Any], live: dict[str, Any]) -> bool:
+    """Whether the network is what the files say; the rest is Compose's default, or the engine's to choose."""
+    if any(
+        bool(model.get(key)) != live[name] for key, name in (("internal", "Internal"), ("attachable", "Attachable"))
+    ):
+        return False
+    if model.get("enable_ipv6") is not None and model["enable_ipv6"] != live["EnableIPv6"]:
+        return False
+    has = {**(live["Options"] or {}), **live["Labels"]}
+    told = {**(model.get("driver_opts") or {}), **(model.get("labels") or {})}
+    ranges = {(one.get("Subnet"), one.get("Gateway")) for one in live["IPAM"]["Config"] or ()}
+    return (
+        live["Driver"] == (model.get("driver") or live["Driver"])
+        and all(has.get(key) == str(value) for key, value in told.items())
+        and all(_within(one, ranges) for one in (model.get("ipam") or {}).get("config") or ())
+    )
+
+
+def _within(wanted: dict[str, Any], ranges: Collection[tuple[str | None, str | None]]) -> bool:
+    """Whether the range of addresses is there; the gateway is the engine's choice where the files name none."""
+    gateway = wanted.get("gateway")
+    return any(subnet == wanted.get("subnet", subnet) and has == (gateway or has) for subnet, has in ranges)
 
 
 @dataclass(frozen=True)
@@ -44,17 +59,17 @@ class Networks:
     compose: Compose
 
     def _live(self) -> dict[str, dict[str, Any]]:
-        """By name in the Compose files; one that Compose did not mark tells nothing and is left out."""
+        """By name in the Compose files."""
         engine, mine = self.deployment.engine, f"label={_PROJECT}={self.deployment.project}"
         ids = engine.ask(commands.networks(mine), question=True).split()
         found = inspected(engine.run(commands.inspect("network", ids), question=True)) if ids else []
-        return {one["Labels"][_NAME]: one for one in found if {_NAME, _HASH} <= set(one["Labels"] or ())}
+        return {one["Labels"][_NAME]: one for one in found if _NAME in (one["Labels"] or ())}
 
     def unlike(self) -> list[str]:
         """Networks that are there and were made from another definition."""
         live, model = self._live(), self.deployment.config(self.compose).get("networks") or {}
         mine = {name: one for name, one in model.items() if name in live and not one.get("external")}
-        return sorted(name for name, one in mine.items() if live[name]["Labels"][_HASH] != _digest(one))
+        return sorted(name for name, one in mine.items() if not _like(one, live[name]))
 
     def services(self, names: Collection[str]) -> list[str]:
         """Services that are in one of them."""
