@@ -12,6 +12,7 @@ from rollback.documents import impact
 from rollback.outcome import Exit
 from rollback.plan import Plan, Reading, Step
 from rollback.watch.decision import Decision, Verdict
+from rollback.watch.loop import Runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +32,7 @@ def plan(_: Deployment, facts: dict[str, Any]) -> Plan:
 @pytest.fixture
 def bad(monkeypatch: pytest.MonkeyPatch) -> None:
     """A release that the watch finds bad at once."""
-    monkeypatch.setattr(command, "_images", lambda _: {"backend": "sha256:new"})
+    monkeypatch.setattr(command, "_there", lambda _: {"backend": Runs("c1", "sha256:new")})
     monkeypatch.setattr(command, "_decided", lambda *_: Decision(Verdict.ROLLBACK, SEEN))
     monkeypatch.setattr("rollback.procedures.survey.survey", lambda _, to, run: {"run": run, "version": to})
     monkeypatch.setitem(operations.PROCEDURES, "application", plan)
