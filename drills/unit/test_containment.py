@@ -278,7 +278,13 @@ def test_only_what_changed_is_copied() -> None:
     What was changed comes first: any number of files can be added to push it out.
     """
     listed = ["C /tmp", "A /tmp/x", "A /tmp/x/y", "C /etc", "C /etc/passwd", "D /bin/ls", "C /bin"]
-    assert _outermost(listed) == ["/etc/passwd", "/tmp/x"]  # noqa: S108 -- in a container
+    assert _outermost(listed, []) == ["/etc/passwd", "/tmp/x"]  # noqa: S108 -- in a container
+
+
+def test_what_is_mounted_is_not_copied_with_what_changed() -> None:
+    """An exporter has the host's root at /host: the engine made the folder, and would copy all of the host from it."""
+    listed = ["A /host", "C /etc", "A /etc/team", "A /etc/team/app.conf", "A /etc/team/note", "C /run", "A /hosts"]
+    assert _outermost(listed, ["/host", "/etc/team/app.conf", "/run/secrets"]) == ["/etc/team/note", "/hosts"]
 
 
 @pytest.mark.parametrize(

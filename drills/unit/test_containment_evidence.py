@@ -43,7 +43,7 @@ class Engine:
     def save(self, argv: Sequence[str], target: Path, *, both: bool = False) -> Result:  # noqa: ARG002 -- as the real one
         """A log, a state or a copy, which is the path of the original."""
         failed = self.log if "logs" in argv else ""
-        target.write_text(failed or argv[-2], encoding="utf-8")
+        target.write_text("[{}]" if "inspect" in argv else failed or argv[-2], encoding="utf-8")
         return Result(1 if failed else 0, "", "")
 
 

@@ -191,7 +191,8 @@ class Evidence:
             raise Failed(f"Log or state of {one.name} cannot be read.", "`rollback resume` tries it again")
         listed = engine.ask(commands.changed_files(one.id)).splitlines()
         files.write(folder / "changed", "\n".join(listed) + "\n", mode=0o600)
-        paths = _outermost(listed)
+        raw = json.loads((folder / "inspect.json").read_text(encoding="utf-8"))[0]
+        paths = _outermost(listed, [str(mount["Destination"]) for mount in raw.get("Mounts") or ()])
         for number, path in enumerate(paths[:_LARGEST]):
             # what is gone by now is in the list; what cannot be copied is a socket or a device
             engine.save(commands.copy_one(one.id, path), folder / f"changed-{number:03}.tar")
@@ -253,16 +254,23 @@ def _why_not(part: Callable[[Path], object], room: Path) -> str:
     return ""
 
 
-def _outermost(listed: list[str]) -> list[str]:
+def _outermost(listed: list[str], mounts: list[str]) -> list[str]:
     """Files that were changed, then of what was added the paths above all others.
 
-    Of what an image has only so much can be changed; of what is added there may be any amount, to hide it.
+    Of what an image has only so much can be changed; of what is added there may be any amount, to hide it. Where
+    something is mounted, and above it, nothing is copied whole: `docker cp` takes what is mounted along, which may be
+    a volume, or the host's own root.
     """
-    added = sorted(line[2:] for line in listed if line.startswith("A "))
+    added = sorted(line[2:] for line in listed if line.startswith("A ") and not _leads_out(line[2:], mounts))
     roots = [one for one in added if not any(one.startswith(f"{other}/") for other in added)]
     folders = {str(Path(line[2:]).parent) for line in listed}
     changed = [line[2:] for line in listed if line.startswith("C ") and line[2:] not in folders]
-    return [*changed, *roots]
+    return [*(one for one in changed if not _leads_out(one, mounts)), *roots]
+
+
+def _leads_out(path: str, mounts: list[str]) -> bool:
+    """Whether something is mounted there, or below."""
+    return any(mount == path or mount.startswith(f"{path}/") for mount in mounts)
 
 
 def _sum(folder: Path) -> int:
