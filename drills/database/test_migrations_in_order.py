@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
 
-from fixtures.account import Account
 from fixtures.case import finding
 from fixtures.checks.residue import Allowed
-from fixtures.client import Connections, trusting
 from fixtures.contents import schema, values
 from fixtures.faults.candidates import withdrawn
+from fixtures.newcomer import signed_in
 from fixtures.operators import ended
 from fixtures.scenario import AFTER_APPLICATION, Scenario
 from fixtures.verdict import Finding, Verdict
@@ -62,15 +60,7 @@ RESIDUE = (
 
 def sessions_listed(drill: Drill) -> None:
     """Somebody signs in at the release, while users do when they like: taking 012 back could lose something."""
-
-    async def come_and_go() -> None:
-        async with Connections(trusting(drill.stack.authority.file)) as connections:
-            newcomer = Account("newcomer", drill.stack.edge_http, connections, drill.recorder, 0.0, asyncio.Event())
-            for _ in range(SIGN_INS):
-                await newcomer.signed_in()
-                newcomer.part("left")
-
-    asyncio.run(come_and_go())
+    signed_in(drill.stack, drill.recorder, "newcomer", times=SIGN_INS)
 
 
 def one_by_one(drill: Drill) -> Iterator[tuple[tuple[str, ...], Outcome]]:
